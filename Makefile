@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# make [CONFIG=NAME or a path to a .yaml] builds build/NAME/bulkhead.iso; `make help` lists the rest.
+
+CONFIG  ?= demo
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+LD      := ld
+OBJCOPY := objcopy
+PYTHON  := python3
+Q       := @
+
+ifneq ($(filter %.yaml,$(CONFIG)),)
+CONFIG_FILE := $(CONFIG)
+else
+CONFIG_FILE := config/$(CONFIG).yaml
+endif
+NAME    := $(basename $(notdir $(CONFIG_FILE)))
+DEPS    := .deps
+OBJ     := build/obj-$(notdir $(CC))
+OUT     := build/$(NAME)
+GUESTS  := build/guests
+UNIT    := build/unit
+
+# --- flags ---------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef \
+            -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla -Wswitch-enum \
+            -Wimplicit-fallthrough -Wframe-larger-than=9000 -Werror -Werror=date-time
+ifneq ($(findstring gcc,$(notdir $(CC))),)
+WARNINGS += -Wduplicated-cond -Wlogical-op -fanalyzer
+endif
+
+FREESTANDING := -std=c11 -O2 -g -ffreestanding -fno-pie -fno-common -fno-strict-aliasing \
+                -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+                -mgeneral-regs-only -mno-red-zone -ffile-prefix-map=$(CURDIR)=. -I.
+CFLAGS   := $(FREESTANDING) -mcmodel=kernel -fno-jump-tables $(WARNINGS)
+LDFLAGS  := -nostdlib -static -z max-page-size=4096 --fatal-warnings --build-id=none
+HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Wall -Wextra
+
+# --- the hypervisor ------------------------------------------------------------------------------
+
+SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
+             arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
+OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
+CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
+GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
+
+.PHONY: all iso setup run test check unit lint clang help clean clean-all
+.DELETE_ON_ERROR:
+all: iso ## build the ISO of CONFIG (default demo)
+
+iso: $(OUT)/bulkhead.iso
+
+# Set-up is one script that does nothing the second time; its stamp follows its text.
+SETUP := $(DEPS)/setup.stamp
+$(SETUP): scripts/setup
+	$(Q)scripts/setup && touch $@
+
+setup: $(SETUP) ## install what is needed: packages, private Bochs, Debian's kernel
+
+$(OBJ)/%.c.o: %.c | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(OBJ)/%.S.o: %.S | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FREESTANDING) -Wa,-I$(OBJ)/guest -MMD -MP -c $< -o $@
+
+$(OBJ)/guest/dsdt.aml: guest/dsdt.asl | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)iasl -we -p $(basename $@) $< > $(basename $@).log || { cat $(basename $@).log; exit 1; }
+
+$(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
+
+# Which images the config names, so that they are built first. Empty before set-up.
+IMAGES = $(shell $(GEN_CONFIG) --list-images $(CONFIG_FILE) 2>/dev/null)
+
+$(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(GEN_CONFIG) $(CONFIG_FILE) $(OUT)
+	@touch $@
+
+$(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;
+
+$(OUT)/config.o: $(OUT)/config.c
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/images.o: $(OUT)/images.S
+	$(Q)$(CC) $(FREESTANDING) -c $< -o $@
+
+$(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) linker.ld
+	@echo "  link  $@"
+	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJECTS) $(CONFIG_OBJECTS)
+
+$(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
+	@echo "  iso   $@"
+	$(Q)$(OBJCOPY) --strip-all $< $(OUT)/bulkhead.stripped.elf
+	$(Q)scripts/mkiso $(OUT)/bulkhead.stripped.elf $@
+
+-include $(OBJECTS:.o=.d) $(OUT)/config.d $(OUT)/config.o.d
+
+# --- guests --------------------------------------------------------------------------------------
+
+GUEST_PROGRAMS := heartbeat triplefault exitcode bench selftest
+GUEST_LIB      := $(addprefix $(GUESTS)/,start.S.o lib.c.o)
+GUEST_CFLAGS   := $(FREESTANDING) $(filter-out -fanalyzer,$(WARNINGS))
+
+$(GUESTS)/%.o: tests/guest/% | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $< $(GUEST_LIB)
+
+$(GUESTS)/%.bin: $(GUESTS)/%.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)scripts/mkinitramfs $@
+
+.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf
+-include $(wildcard $(GUESTS)/*.d)
+
+# --- running and testing -------------------------------------------------------------------------
+
+run: $(OUT)/bulkhead.iso ## boot CONFIG in Bochs under UEFI, with the terminal as its console
+	$(Q)scripts/run --config $(CONFIG_FILE)
+
+UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
+
+# The first lines of a test name the product sources it links: "unit: path/one.c path/two.c".
+$(UNIT)/t_%: tests/unit/t_%.c | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $$(scripts/unit_sources $<) -lcmocka
+
+-include $(wildcard $(UNIT)/*.d)
+
+unit: $(UNIT_TESTS) ## host unit tests
+	$(Q)scripts/run_unit $(UNIT_TESTS)
+
+lint: $(SETUP) ## layering and stand-alone headers
+	$(Q)$(PYTHON) scripts/check_layers.py
+	$(Q)scripts/check_headers $(CC)
+
+check: lint unit ## the inner loop: lint and unit tests, under a minute
+
+clang: $(SETUP) ## build with clang too: no warnings allowed there either
+	$(Q)$(MAKE) --no-print-directory CC=clang build/obj-clang/all
+
+build/obj-clang/all: $(addprefix build/obj-clang/,$(addsuffix .o,$(SOURCES)))
+	@touch $@
+
+test: $(SETUP) ## everything: check, both compilers, and boots on the emulated machine
+	$(Q)scripts/test
+
+help: ## this list
+	@echo "make [CONFIG=NAME|path.yaml] [CC=gcc|clang]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+clean: ## remove what was built
+	rm -rf build
+
+clean-all: clean ## remove also what set-up fetched
+	rm -rf $(DEPS)

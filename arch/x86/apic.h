@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host's own interrupt controllers: local APIC (x2APIC or xAPIC), I/O APIC, 8259 (masked). */
+#ifndef ARCH_X86_APIC_H
+#define ARCH_X86_APIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Choose x2APIC mode if the CPU has it. Once, on the bootstrap processor, before apic_init().
+ *   mmio  the local APIC's page, mapped uncached; used in xAPIC mode only
+ */
+void apic_setup(volatile uint32_t *mmio);
+
+/* Enable this core's local APIC with every local interrupt masked; each core. */
+void apic_init(void);
+
+/* Whether x2APIC mode is in use, for the boot report. */
+bool apic_is_x2apic(void);
+
+/* This core's APIC ID. */
+uint32_t apic_id(void);
+
+/* End of interrupt. */
+void apic_eoi(void);
+
+/* Interrupt another core with a fixed vector. */
+void apic_send(uint32_t id, uint8_t vector);
+
+/* INIT and start-up IPIs: start another core at real-mode page `page` (page << 12). */
+void apic_send_init(uint32_t id);
+void apic_send_startup(uint32_t id, uint8_t page);
+
+/* NMI to every other core: the machine is being halted. */
+void apic_send_nmi_others(void);
+
+/* Whether the local APIC's timer can be given an absolute TSC value. */
+bool apic_has_tsc_deadline(void);
+
+/* Mask all inputs of the 8259 pair (its vectors moved out of the way). */
+void pic_mask_all(void);
+
+/*
+ * Route one input of the host's I/O APIC, edge triggered, active high.
+ *   mmio     the I/O APIC's page, mapped uncached
+ *   pin      0..23
+ *   id       destination local APIC
+ */
+void ioapic_route(volatile uint32_t *mmio, unsigned pin, uint8_t vector, uint32_t id);
+
+/* Mask all inputs of a host I/O APIC. */
+void ioapic_mask_all(volatile uint32_t *mmio);
+
+#endif

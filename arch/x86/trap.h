@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions and interrupts that reach the hypervisor through its own IDT. */
+#ifndef ARCH_X86_TRAP_H
+#define ARCH_X86_TRAP_H
+
+#include <stdint.h>
+
+/* Vectors of the host's interrupts. */
+enum host_vector {
+    HOST_VECTOR_UART = 0xf0,
+    HOST_VECTOR_KICK = 0xf1,  /* another core set a request for this one */
+    HOST_VECTOR_TIMER = 0xf2, /* the local APIC's timer */
+    HOST_VECTOR_SPURIOUS = 0xff,
+};
+
+/* What arch/x86/trap.S leaves on the stack. */
+struct trap_frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t vector, error_code;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+/* Fill in the IDT; once, before any core loads it. */
+void trap_init(void);
+
+/* Load the IDT on this core. */
+void trap_load_idt(void);
+
+/* Called by trap.S with the record of an exception or interrupt. */
+void trap_handle(const struct trap_frame *f);
+
+/*
+ * A host interrupt has been acknowledged: do its work and send EOI. Called with the vector from
+ * the IDT (idle core) or from the VM exit (core in a guest); interrupts are off.
+ * Implemented by boot/main.c, which knows who waits for what.
+ */
+void host_interrupt(uint8_t vector);
+
+/* An NMI in root mode or as VM exit; stops the core when the machine is being halted. */
+void host_nmi(void);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole border between policy (guest/) and virtualization hardware.
+ *
+ * A vcpu_arch is one virtual processor as the hardware sees it: its registers, its control
+ * structure, what is to be injected. Two implementations are chosen at link time: arch/x86/vmx/
+ * and tests/fake/. Every function runs on the one core the vCPU belongs to, in root mode, unless
+ * its comment says otherwise.
+ */
+#ifndef ARCH_X86_VCPU_H
+#define ARCH_X86_VCPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/compiler.h"
+#include "lib/err.h"
+
+/* General registers in the order of their encoding. RSP lives in the control structure. */
+enum {
+    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+    GPR_COUNT,
+};
+
+/* Why a guest stopped running for a moment. */
+enum exit_kind {
+    EXIT_HOST_IRQ,   /* the core's own interrupt; `vector` */
+    EXIT_IRQ_WINDOW, /* the guest can take an interrupt or NMI now */
+    EXIT_DEADLINE,   /* the deadline given to vcpu_set_deadline has come */
+    EXIT_CPUID,
+    EXIT_PIO,        /* IN/OUT, not string; `pio` */
+    EXIT_PIO_STRING, /* INS/OUTS; `pio` */
+    EXIT_MMIO,       /* access to guest-physical memory that is not mapped; `mmio` */
+    EXIT_RDMSR,
+    EXIT_WRMSR,
+    EXIT_CR,         /* MOV to a control register whose bits we own; `cr` */
+    EXIT_XSETBV,
+    EXIT_VMCALL,
+    EXIT_VMX_INSN,   /* any instruction the guest does not have: #UD */
+    EXIT_RDPMC,
+    EXIT_NOP,        /* an instruction that needs nothing done: WBINVD, INVD */
+    EXIT_TRIPLE_FAULT,
+    EXIT_NMI,        /* the host's NMI */
+    EXIT_TASK_SWITCH,
+    EXIT_UNKNOWN,
+    EXIT_KIND_COUNT,
+};
+
+struct vcpu_exit {
+    enum exit_kind kind;
+    uint32_t hw_reason; /* as the hardware numbers it, for logs only */
+    union {
+        uint8_t vector;
+        struct {
+            uint16_t port;
+            uint8_t size; /* 1, 2 or 4 bytes */
+            bool in;
+            /* string forms only: */
+            bool rep;
+            uint8_t address_size; /* 2, 4 or 8 bytes: how much of RCX, RSI and RDI counts */
+            uint64_t gva;         /* linear address of the memory operand */
+        } pio;
+        struct {
+            uint64_t gpa;
+            bool write;
+            bool fetch;
+        } mmio;
+        struct {
+            uint8_t number; /* 0, 3, 4 or 8 */
+            uint8_t gpr;
+            bool read;      /* MOV from CR (CR8 only) */
+            bool clts;
+            bool lmsw;
+            uint16_t lmsw_source;
+        } cr;
+    } u;
+};
+
+/* What vcpu_inject() delivers at the next entry. SDM 3C "Event Injection". */
+enum vcpu_event_type {
+    EVENT_EXTERNAL = 0,
+    EVENT_NMI = 2,
+    EVENT_EXCEPTION = 3,
+};
+
+/* Exceptions the policy raises itself. SDM 3A "Exception and Interrupt Reference". */
+enum {
+    VECTOR_DB = 1,
+    VECTOR_NMI = 2,
+    VECTOR_UD = 6,
+    VECTOR_GP = 13,
+    VECTOR_PF = 14,
+};
+
+/* Registers a loader sets for the first instruction of a vCPU; everything else is as after reset. */
+struct vcpu_start {
+    enum { START_REAL, START_PROTECTED32, START_LONG } mode;
+    uint64_t rip, rsp, rsi, rbx, rax;
+    uint64_t cr3;            /* START_LONG */
+    uint64_t gdt_base;
+    uint16_t gdt_limit;
+};
+
+/* Control registers and flags as the guest sees them, for address translation and reports. */
+struct vcpu_state {
+    uint64_t rip, rsp, rflags, cr0, cr3, cr4, efer;
+    uint64_t cs_base, ss_base, ds_base, es_base, fs_base, gs_base;
+    uint32_t cs_access; /* access rights as in the VMCS: type [3:0], DPL [6:5], L [13], D [14] */
+    uint8_t cpl;
+};
+
+enum { CODE_16, CODE_32, CODE_64 }; /* size of the current code segment */
+
+struct vcpu_arch {
+    uint64_t gpr[GPR_COUNT];  /* the entry code saves and loads these; first, at known offsets */
+    uint64_t host_rsp;        /* what HOST_RSP holds now */
+    uint64_t launched;        /* 0: VMLAUNCH, 1: VMRESUME */
+
+    uint64_t vmcs_hpa;
+    uint64_t msr_bitmap_hpa;
+    uint64_t io_bitmap_hpa;   /* all ones: every port exits */
+    uint64_t eptp;
+    uint64_t tsc_offset;      /* added to the host's TSC while the guest runs */
+    uint64_t armed_deadline;  /* host TSC value the timer is set to; TIME_NEVER: not set */
+    uint64_t xcr0;            /* the guest's */
+
+    uint32_t procbased;       /* primary processor-based controls as they are in the VMCS */
+    uint32_t entry_info;      /* event for the next entry, 0: none */
+    uint32_t entry_error;
+    uint32_t vpid;
+    bool has_timer;           /* the preemption timer is on */
+};
+
+/* --- set-up --------------------------------------------------------------------------------- */
+
+/*
+ * Make a vCPU's control structure. Boot only, on any core.
+ *   a       zeroed
+ *   eptp    extended-page-table pointer of its VM
+ *   vpid    1..65535, unique in the machine
+ *   return  ERR_NOMEM
+ */
+struct pages;
+MUST_CHECK enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp,
+                                uint16_t vpid);
+
+/*
+ * Make the control structure current on this core and bring the vCPU to its reset state, then to
+ * `start`; also every register that the hardware does not switch (SYSCALL MSRs, x87/AVX state,
+ * XCR0, debug registers).
+ *   tsc_offset  guest TSC = host TSC + offset
+ */
+void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset);
+
+/* --- running -------------------------------------------------------------------------------- */
+
+/* Run the guest until something needs attention, then say what. */
+void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out);
+
+/* Go on behind the instruction that caused the last exit (also ends STI/MOV SS blocking). */
+void vcpu_skip(struct vcpu_arch *a);
+
+/* The same where the hardware does not give the instruction's length (EXIT_MMIO). len: 1..15. */
+void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len);
+
+/* --- events --------------------------------------------------------------------------------- */
+
+/* Whether the guest could take an external interrupt (or an NMI) at the next entry. */
+bool vcpu_can_take_irq(struct vcpu_arch *a);
+bool vcpu_can_take_nmi(struct vcpu_arch *a);
+
+/* Whether an event is already set for the next entry. */
+static inline bool vcpu_has_event(const struct vcpu_arch *a)
+{
+    return a->entry_info != 0;
+}
+
+/* Deliver an event at the next entry. No event is set yet; an exception replaces none. */
+void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector);
+void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code);
+
+/* Deliver #PF at the next entry: CR2 and the error code as SDM 3A "Page-Fault Exceptions" says. */
+void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code);
+
+/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
+void vcpu_want_irq_window(struct vcpu_arch *a, bool want);
+void vcpu_want_nmi_window(struct vcpu_arch *a, bool want);
+
+/*
+ * Ask for EXIT_DEADLINE.
+ *   host_tsc  absolute time of this core's TSC, TIME_NEVER for none; nothing is done if unchanged
+ */
+void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
+
+/* --- registers ------------------------------------------------------------------------------ */
+
+/* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
+void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
+
+/* CODE_16, CODE_32 or CODE_64. */
+unsigned vcpu_code_size(const struct vcpu_state *s);
+
+uint64_t vcpu_get_gpr(struct vcpu_arch *a, unsigned number);
+void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value);
+uint64_t vcpu_get_rflags(struct vcpu_arch *a);
+void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value);
+uint64_t vcpu_get_cr0(struct vcpu_arch *a);
+uint64_t vcpu_get_cr4(struct vcpu_arch *a);
+
+/* MOV to CR0/CR4 with a value the guest may have; false: the architecture says #GP. */
+bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value);
+bool vcpu_write_cr4(struct vcpu_arch *a, uint64_t value);
+
+/*
+ * PAE paging outside IA-32e mode takes its four PDPTEs from the control structure: after a write to
+ * CR0 or CR4 that vcpu_write_cr0/4 did, they have to be read from guest memory at CR3.
+ */
+bool vcpu_uses_pdptes(struct vcpu_arch *a);
+void vcpu_set_pdptes(struct vcpu_arch *a, const uint64_t pdpte[4]);
+
+/* XSETBV of a value already checked against the guest's policy. */
+void vcpu_set_xcr0(struct vcpu_arch *a, uint64_t value);
+
+/* Change the TSC offset (guest wrote its TSC). */
+void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset);
+
+/* Print the record of a guest that is being stopped: registers and why. */
+void vcpu_print(struct vcpu_arch *a);
+
+#endif

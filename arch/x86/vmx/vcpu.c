@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run-time half of arch/x86/vcpu.h: enter, decode the exit, events, registers.
+ * SDM 3C "VM Entries", "VM Exits", "Event Injection".
+ */
+#include "arch/x86/vcpu.h"
+
+#include <stddef.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/asm.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/trap.h"
+#include "arch/x86/vmx/vmx.h"
+#include "lib/bits.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "lib/time.h"
+#include "mm/pages.h"
+#include "mm/phys.h"
+
+/* enter.S has these numbers. */
+_Static_assert(offsetof(struct vcpu_arch, gpr) == 0, "GPR in enter.S");
+_Static_assert(offsetof(struct vcpu_arch, host_rsp) == 128, "VCPU_HOST_RSP in enter.S");
+_Static_assert(offsetof(struct vcpu_arch, launched) == 136, "VCPU_LAUNCHED in enter.S");
+
+/* MSRs the hardware switches, or that belong to the guest because the hypervisor has no use for
+ * them: no exit. SDM 3C "MSR-Bitmap Address". */
+static const uint32_t passthrough_msrs[] = {
+    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,           MSR_EFER,
+    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK,         MSR_FS_BASE,
+    MSR_GS_BASE,     MSR_KERNEL_GS_BASE,
+};
+
+#define MSR_BITMAP_READ  0x000
+#define MSR_BITMAP_WRITE 0x800
+#define MSR_BITMAP_HIGH  0x400 /* offset of C0000000H..C0001FFFH */
+
+static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
+{
+    uint32_t bit = msr & 0x1fff;
+    uint32_t byte = access + (msr >= 0xc0000000 ? MSR_BITMAP_HIGH : 0) + bit / 8;
+
+    bitmap[byte] &= (uint8_t) ~(1u << bit % 8);
+}
+
+static void make_msr_bitmap(uint8_t *bitmap)
+{
+    memset(bitmap, 0xff, PAGE_SIZE);
+    for (size_t i = 0; i < ARRAY_LEN(passthrough_msrs); i++) {
+        msr_allow(bitmap, MSR_BITMAP_READ, passthrough_msrs[i]);
+        msr_allow(bitmap, MSR_BITMAP_WRITE, passthrough_msrs[i]);
+    }
+    msr_allow(bitmap, MSR_BITMAP_READ, MSR_TSC); /* with the offset; writes are policy */
+    if (vmx_control_allowed(VMX_PROC2, PROC2_RDTSCP)) {
+        msr_allow(bitmap, MSR_BITMAP_READ, MSR_TSC_AUX);
+        msr_allow(bitmap, MSR_BITMAP_WRITE, MSR_TSC_AUX);
+    }
+}
+
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid)
+{
+    uint64_t *const out[] = {&a->vmcs_hpa, &a->msr_bitmap_hpa, &a->io_bitmap_hpa};
+
+    for (size_t i = 0; i < ARRAY_LEN(out); i++) {
+        enum err e = pages_alloc(pool, out[i]);
+
+        if (e != OK)
+            return e;
+    }
+    make_msr_bitmap(phys_table(a->msr_bitmap_hpa));
+    memset(phys_table(a->io_bitmap_hpa), 0xff, PAGE_SIZE);
+    a->eptp = eptp;
+    a->vpid = vpid;
+    return OK;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void load_vmcs(struct vcpu_arch *a)
+{
+    bool failed;
+
+    memset(phys_table(a->vmcs_hpa), 0, PAGE_SIZE);
+    *(uint32_t *)phys_table(a->vmcs_hpa) = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
+    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(a->vmcs_hpa) : "memory");
+    if (failed)
+        panic("VMCLEAR of %lx failed", a->vmcs_hpa);
+    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(a->vmcs_hpa) : "memory");
+    if (failed)
+        panic("VMPTRLD of %lx failed", a->vmcs_hpa);
+    this_cpu()->loaded = a;
+    a->launched = 0;
+    a->host_rsp = 0;
+}
+
+struct PACKED invalidate_descriptor {
+    uint64_t tag; /* EPT pointer, or VPID in [15:0] */
+    uint64_t address;
+};
+
+/* Nothing of a former life of this VM may be left in the TLB. */
+static void flush_translations(const struct vcpu_arch *a)
+{
+    struct invalidate_descriptor ept = {a->eptp, 0};
+    struct invalidate_descriptor vpid = {a->vpid, 0};
+    uint64_t single_context = 1;
+
+    __asm__ volatile("invept %0, %1" : : "m"(ept), "r"(single_context) : "cc", "memory");
+    __asm__ volatile("invvpid %0, %1" : : "m"(vpid), "r"(single_context) : "cc", "memory");
+}
+
+/* Legacy area of an XSAVE image whose header says "everything in its initial state". */
+struct ALIGNED(64) xsave_image {
+    uint16_t fcw;
+    uint8_t to_mxcsr[22];
+    uint32_t mxcsr;
+    uint8_t rest[548];
+};
+_Static_assert(sizeof(struct xsave_image) == 576, "SDM 1: 512 bytes legacy area + 64 header");
+
+static void reset_extended_state(struct vcpu_arch *a)
+{
+    static const struct xsave_image initial = {.fcw = 0x37f, .mxcsr = 0x1f80};
+
+    if (read_cr4() & CR4_OSXSAVE) {
+        struct cpuid_regs r = cpuid(0xd, 0);
+
+        xsetbv0((uint64_t)r.edx << 32 | r.eax);
+        __asm__ volatile("xrstor64 %0" : : "m"(initial), "a"(~0u), "d"(~0u));
+        xsetbv0(1);
+    } else {
+        __asm__ volatile("fxrstor64 %0" : : "m"(initial));
+    }
+    a->xcr0 = 1;
+}
+
+/* Registers VMX does not switch and the hypervisor does not use: they are always the guest's. */
+static void reset_unswitched(struct vcpu_arch *a)
+{
+    static const uint32_t msrs[] = {MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_KERNEL_GS_BASE};
+    uint64_t zero = 0;
+    uint64_t dr6 = 0xffff0ff0;
+
+    for (size_t i = 0; i < ARRAY_LEN(msrs); i++)
+        wrmsr(msrs[i], 0);
+    if (vmx_control_allowed(VMX_PROC2, PROC2_RDTSCP))
+        wrmsr(MSR_TSC_AUX, 0);
+    __asm__ volatile("mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3\n\t"
+                     "mov %1, %%dr6"
+                     :
+                     : "r"(zero), "r"(dr6));
+    write_cr2(0);
+    reset_extended_state(a);
+}
+
+void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+{
+    memset(a->gpr, 0, sizeof(a->gpr));
+    a->gpr[RAX] = start->rax;
+    a->gpr[RBX] = start->rbx;
+    a->gpr[RSI] = start->rsi;
+    a->tsc_offset = tsc_offset;
+    a->entry_info = 0;
+    load_vmcs(a);
+    vmcs_setup(a, start);
+    flush_translations(a);
+    reset_unswitched(a);
+    a->armed_deadline = 0;
+    vcpu_set_deadline(a, TIME_NEVER);
+}
+
+/* --- run -------------------------------------------------------------------------------------- */
+
+static NORETURN void entry_failed(const struct vcpu_arch *a, const char *how, uint64_t code)
+{
+    log_line("VM entry failed: %s %lu, VMCS %lx", how, code, a->vmcs_hpa);
+    unsigned found = vmx_explain_entry_failure();
+
+    panic("VM entry failed: %s %lu; %u broken check(s) found, listed above", how, code, found);
+}
+
+static void flush_event(struct vcpu_arch *a)
+{
+    vmwrite(VMCS_ENTRY_INTR_INFO, a->entry_info);
+    if (a->entry_info & INTR_INFO_ERROR)
+        vmwrite(VMCS_ENTRY_ERROR_CODE, a->entry_error);
+    a->entry_info = 0;
+}
+
+/* Without a TSC-deadline timer the preemption timer is set anew at each entry: it counts down. */
+static void set_preemption_timer(const struct vcpu_arch *a)
+{
+    uint64_t now = rdtsc();
+    uint64_t left = a->armed_deadline > now ? a->armed_deadline - now : 0;
+
+    left >>= rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
+    vmwrite(VMCS_PREEMPTION_TIMER, left < UINT32_MAX ? left : UINT32_MAX);
+}
+
+static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
+{
+    uint8_t vector = (uint8_t)vmread(VMCS_EXIT_INTR_INFO);
+
+    x->kind = EXIT_HOST_IRQ;
+    x->u.vector = vector;
+    if (vector == HOST_VECTOR_TIMER) {
+        apic_eoi();
+        a->armed_deadline = TIME_NEVER; /* the timer disarmed itself */
+        x->kind = EXIT_DEADLINE;
+    }
+}
+
+static void decode_io(struct vcpu_exit *x)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+
+    x->kind = q & QUAL_IO_STRING ? EXIT_PIO_STRING : EXIT_PIO;
+    x->u.pio.port = (uint16_t)(q >> 16);
+    x->u.pio.size = (uint8_t)((q & QUAL_IO_SIZE) + 1);
+    x->u.pio.in = (q & QUAL_IO_IN) != 0;
+    if (x->kind == EXIT_PIO)
+        return;
+    x->u.pio.rep = (q & QUAL_IO_REP) != 0;
+    x->u.pio.address_size = (uint8_t)(2u << field_get(vmread(VMCS_EXIT_INSN_INFO), INSN_INFO_ASIZE));
+    x->u.pio.gva = vmread(VMCS_GUEST_LINEAR);
+}
+
+static void decode_cr(struct vcpu_exit *x)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t type = field_get(q, QUAL_CR_TYPE);
+
+    x->kind = EXIT_CR;
+    x->u.cr.number = (uint8_t)(q & QUAL_CR_NUMBER);
+    x->u.cr.gpr = (uint8_t)field_get(q, QUAL_CR_GPR);
+    x->u.cr.read = type == 1;
+    x->u.cr.clts = type == 2;
+    x->u.cr.lmsw = type == 3;
+    x->u.cr.lmsw_source = (uint16_t)field_get(q, QUAL_CR_LMSW);
+}
+
+/*
+ * All RAM is mapped, so a violation is an access to a device or to nothing. If it happened while
+ * an event was being delivered, the guest's IDT or stack lies there, and no instruction can be
+ * emulated: the guest is beyond help.
+ */
+static void decode_ept_violation(struct vcpu_exit *x)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+
+    if (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) {
+        x->kind = EXIT_UNKNOWN;
+        return;
+    }
+    if (q & QUAL_EPT_NMI_IRET)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
+    x->kind = EXIT_MMIO;
+    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
+    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
+    x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
+}
+
+static void decode_rare(struct vcpu_exit *x, uint32_t reason)
+{
+    switch (reason) {
+    case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
+    case REASON_EXCEPTION_NMI: x->kind = EXIT_NMI; break;
+    case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
+    case REASON_TASK_SWITCH: x->kind = EXIT_TASK_SWITCH; break;
+    case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
+    case REASON_XSETBV: x->kind = EXIT_XSETBV; break;
+    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
+    case REASON_WBINVD:
+    case REASON_INVD: x->kind = EXIT_NOP; break;
+    case REASON_RDPMC: x->kind = EXIT_RDPMC; break;
+    case REASON_GETSEC:
+    case REASON_MWAIT:
+    case REASON_MONITOR:
+    case REASON_INVEPT:
+    case REASON_INVVPID: x->kind = EXIT_VMX_INSN; break;
+    default:
+        x->kind = reason >= REASON_VMCLEAR && reason <= REASON_VMXON ? EXIT_VMX_INSN
+                                                                     : EXIT_UNKNOWN;
+        break;
+    }
+}
+
+static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reason)
+{
+    x->hw_reason = reason;
+    switch (reason) {
+    case REASON_CPUID: x->kind = EXIT_CPUID; break;
+    case REASON_IO: decode_io(x); break;
+    case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
+    case REASON_EXTERNAL_IRQ: decode_host_irq(a, x); break;
+    case REASON_RDMSR: x->kind = EXIT_RDMSR; break;
+    case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
+    case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
+    case REASON_CR: decode_cr(x); break;
+    default: decode_rare(x, reason); break;
+    }
+}
+
+void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
+{
+    if (a->entry_info != 0)
+        flush_event(a);
+    if (a->has_timer)
+        set_preemption_timer(a);
+
+    uint64_t failure = vmx_enter(a);
+
+    if (failure != 0)
+        entry_failed(a, failure == 1 ? "VMfailInvalid" : "VM-instruction error",
+                     vmread(VMCS_INSTRUCTION_ERROR));
+
+    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+
+    if (reason & REASON_ENTRY_FAILED)
+        entry_failed(a, "exit reason", reason & 0xffff);
+    decode_exit(a, out, reason);
+}
+
+static inline void skip(uint64_t len)
+{
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+    vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + len);
+    if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+}
+
+void vcpu_skip(struct vcpu_arch *a)
+{
+    (void)a;
+    skip(vmread(VMCS_EXIT_INSN_LENGTH));
+}
+
+void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
+{
+    (void)a;
+    skip(len);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code)
+{
+    write_cr2(gva);
+    vcpu_inject_error(a, VECTOR_PF, error_code);
+}
+
+bool vcpu_can_take_irq(struct vcpu_arch *a)
+{
+    if (a->entry_info != 0 || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0)
+        return false;
+    return (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) == 0;
+}
+
+bool vcpu_can_take_nmi(struct vcpu_arch *a)
+{
+    return a->entry_info == 0 &&
+           (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+            (BLOCKING_STI | BLOCKING_MOV_SS | BLOCKING_NMI)) == 0;
+}
+
+void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
+{
+    a->entry_info = INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector;
+}
+
+void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
+{
+    bool protected_mode = (vmread(VMCS_GUEST_CR0) & CR0_PE) != 0;
+
+    vcpu_inject(a, EVENT_EXCEPTION, vector);
+    if (!protected_mode) /* real mode pushes no error code, and the entry checks insist */
+        return;
+    a->entry_info |= INTR_INFO_ERROR;
+    a->entry_error = error_code;
+}
+
+static void want_window(struct vcpu_arch *a, uint32_t bit, bool want)
+{
+    uint32_t controls = want ? a->procbased | bit : a->procbased & ~bit;
+
+    if (controls == a->procbased)
+        return;
+    a->procbased = controls;
+    vmwrite(VMCS_PROC_CONTROLS, controls);
+}
+
+void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
+{
+    want_window(a, PROC_IRQ_WINDOW, want);
+}
+
+void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
+{
+    want_window(a, PROC_NMI_WINDOW, want);
+}
+
+void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
+{
+    if (host_tsc == a->armed_deadline)
+        return;
+    a->armed_deadline = host_tsc;
+    if (!a->has_timer)
+        wrmsr(MSR_TSC_DEADLINE, host_tsc == TIME_NEVER ? 0 : host_tsc);
+}
+
+/* --- registers -------------------------------------------------------------------------------- */
+
+void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
+{
+    (void)a;
+    *out = (struct vcpu_state){
+        .rip = vmread(VMCS_GUEST_RIP),
+        .rsp = vmread(VMCS_GUEST_RSP),
+        .rflags = vmread(VMCS_GUEST_RFLAGS),
+        .cr0 = vmread(VMCS_GUEST_CR0),
+        .cr3 = vmread(VMCS_GUEST_CR3),
+        .cr4 = vmread(VMCS_GUEST_CR4),
+        .efer = vmread(VMCS_GUEST_EFER),
+        .cs_base = vmread(VMCS_GUEST_CS_BASE),
+        .cs_access = (uint32_t)vmread(VMCS_GUEST_CS_ACCESS),
+        .cpl = (uint8_t)(vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3),
+    };
+}
+
+unsigned vcpu_code_size(const struct vcpu_state *s)
+{
+    if ((s->efer & EFER_LMA) != 0 && (s->cs_access & BIT32(13)) != 0)
+        return CODE_64;
+    return s->cs_access & BIT32(14) ? CODE_32 : CODE_16;
+}
+
+uint64_t vcpu_get_gpr(struct vcpu_arch *a, unsigned number)
+{
+    return number == RSP ? vmread(VMCS_GUEST_RSP) : a->gpr[number];
+}
+
+void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value)
+{
+    if (number == RSP)
+        vmwrite(VMCS_GUEST_RSP, value);
+    else
+        a->gpr[number] = value;
+}
+
+uint64_t vcpu_get_rflags(struct vcpu_arch *a)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_RFLAGS);
+}
+
+void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
+{
+    (void)a;
+    vmwrite(VMCS_GUEST_RFLAGS, value);
+}
+
+uint64_t vcpu_get_cr0(struct vcpu_arch *a)
+{
+    uint64_t mask = vmread(VMCS_CR0_MASK);
+
+    (void)a;
+    return (vmread(VMCS_GUEST_CR0) & ~mask) | (vmread(VMCS_CR0_SHADOW) & mask);
+}
+
+uint64_t vcpu_get_cr4(struct vcpu_arch *a)
+{
+    uint64_t mask = vmread(VMCS_CR4_MASK);
+
+    (void)a;
+    return (vmread(VMCS_GUEST_CR4) & ~mask) | (vmread(VMCS_CR4_SHADOW) & mask);
+}
+
+static void set_long_mode(bool active)
+{
+    uint64_t efer = vmread(VMCS_GUEST_EFER) & ~EFER_LMA;
+    uint64_t controls = vmread(VMCS_ENTRY_CONTROLS) & ~(uint64_t)ENTRY_CTL_IA32E;
+
+    vmwrite(VMCS_GUEST_EFER, efer | (active ? EFER_LMA : 0));
+    vmwrite(VMCS_ENTRY_CONTROLS, controls | (active ? ENTRY_CTL_IA32E : 0));
+}
+
+bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value)
+{
+    uint64_t changed = value ^ vmread(VMCS_GUEST_CR0);
+    uint64_t efer = vmread(VMCS_GUEST_EFER);
+    bool code64 = (vmread(VMCS_GUEST_CS_ACCESS) & BIT32(13)) != 0 && (efer & EFER_LMA) != 0;
+
+    (void)a;
+    if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG ||
+        (value & (CR0_NW | CR0_CD)) == CR0_NW)
+        return false;
+    if ((changed & CR0_PG) != 0 && (efer & EFER_LME) != 0) {
+        bool active = (value & CR0_PG) != 0;
+
+        if (active ? (vmread(VMCS_GUEST_CR4) & CR4_PAE) == 0 : code64)
+            return false;
+        set_long_mode(active);
+    }
+    vmwrite(VMCS_CR0_SHADOW, value | CR0_ET);
+    vmwrite(VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_NE | CR0_ET);
+    return true;
+}
+
+bool vcpu_write_cr4(struct vcpu_arch *a, uint64_t value)
+{
+    bool long_mode = (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0;
+
+    (void)a;
+    if ((value & ~vmcs_cr4_allowed()) != 0)
+        return false;
+    if (long_mode ? (value & CR4_PAE) == 0 : (value & CR4_PCIDE) != 0)
+        return false;
+    vmwrite(VMCS_CR4_SHADOW, value);
+    vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
+    return true;
+}
+
+bool vcpu_uses_pdptes(struct vcpu_arch *a)
+{
+    (void)a;
+    return (vmread(VMCS_GUEST_CR0) & CR0_PG) != 0 && (vmread(VMCS_GUEST_CR4) & CR4_PAE) != 0 &&
+           (vmread(VMCS_GUEST_EFER) & EFER_LMA) == 0;
+}
+
+void vcpu_set_pdptes(struct vcpu_arch *a, const uint64_t pdpte[4])
+{
+    (void)a;
+    for (unsigned i = 0; i < 4; i++)
+        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+}
+
+void vcpu_set_xcr0(struct vcpu_arch *a, uint64_t value)
+{
+    a->xcr0 = value;
+    xsetbv0(value);
+}
+
+void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset)
+{
+    a->tsc_offset = offset;
+    vmwrite(VMCS_TSC_OFFSET, offset);
+}
+
+void vcpu_print(struct vcpu_arch *a)
+{
+    const uint64_t *g = a->gpr;
+
+    log_line("  rax %016lx rbx %016lx rcx %016lx rdx %016lx", g[RAX], g[RBX], g[RCX], g[RDX]);
+    log_line("  rsi %016lx rdi %016lx rbp %016lx rsp %016lx", g[RSI], g[RDI], g[RBP],
+             vmread(VMCS_GUEST_RSP));
+    log_line("  r8  %016lx r9  %016lx r10 %016lx r11 %016lx", g[R8], g[R9], g[R10], g[R11]);
+    log_line("  r12 %016lx r13 %016lx r14 %016lx r15 %016lx", g[R12], g[R13], g[R14], g[R15]);
+    log_line("  rip %04lx:%016lx rflags %08lx efer %lx", vmread(VMCS_GUEST_CS_SELECTOR),
+             vmread(VMCS_GUEST_RIP), vmread(VMCS_GUEST_RFLAGS), vmread(VMCS_GUEST_EFER));
+    log_line("  cr0 %08lx cr2 %016lx cr3 %016lx cr4 %08lx", vmread(VMCS_GUEST_CR0), read_cr2(),
+             vmread(VMCS_GUEST_CR3), vmread(VMCS_GUEST_CR4));
+    log_line("  gdt %016lx/%04lx idt %016lx/%04lx activity %lu interruptibility %lx",
+             vmread(VMCS_GUEST_GDTR_BASE), vmread(VMCS_GUEST_GDTR_LIMIT),
+             vmread(VMCS_GUEST_IDTR_BASE), vmread(VMCS_GUEST_IDTR_LIMIT),
+             vmread(VMCS_GUEST_ACTIVITY), vmread(VMCS_GUEST_INTERRUPTIBILITY));
+}

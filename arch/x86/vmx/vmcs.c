@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every field of a VMCS, in the manual's groups. SDM 3C "Virtual Machine Control Structures".
+ * The VMCS is written whole at each start of a guest, so nothing survives a reset.
+ */
+#include "arch/x86/apic.h"
+#include "arch/x86/asm.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/trap.h"
+#include "arch/x86/vmx/vmx.h"
+#include "lib/bits.h"
+#include "lib/log.h"
+
+/* Segment access rights: SDM 3C "Guest Register State". */
+#define AR_CODE16   0x0009b
+#define AR_DATA16   0x00093
+#define AR_CODE32   0x0c09b
+#define AR_CODE64   0x0a09b
+#define AR_DATA32   0x0c093
+#define AR_LDT      0x00082
+#define AR_TSS_BUSY 0x0008b
+
+/* Bits of CR0 the guest does not own: NE is fixed to 1, caching stays on. */
+#define CR0_HOST_OWNED (CR0_NE | CR0_CD | CR0_NW)
+
+void vmwrite_checked(uint64_t field, uint64_t value)
+{
+    bool failed;
+
+    __asm__ volatile("vmwrite %2, %1" : "=@ccbe"(failed) : "r"(field), "r"(value));
+    if (failed)
+        panic("VMWRITE to VMCS field %lx failed", field);
+}
+
+uint64_t vmcs_cr4_allowed(void)
+{
+    struct cpuid_regs leaf1 = cpuid(1, 0);
+    uint32_t leaf7 = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+    uint64_t allowed = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE |
+                       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+    allowed |= leaf1.ecx & BIT32(17) ? CR4_PCIDE : 0;
+    allowed |= leaf1.ecx & BIT32(26) ? CR4_OSXSAVE : 0;
+    allowed |= leaf7 & BIT32(0) ? CR4_FSGSBASE : 0;
+    allowed |= leaf7 & BIT32(7) ? CR4_SMEP : 0;
+    allowed |= leaf7 & BIT32(20) ? CR4_SMAP : 0;
+    return allowed;
+}
+
+/* "VM-Execution Control Fields" */
+static void setup_execution_controls(struct vcpu_arch *a)
+{
+    uint32_t pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI;
+    uint32_t proc2 = PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID |
+                     PROC2_WBINVD;
+
+    a->has_timer = !apic_has_tsc_deadline();
+    if (a->has_timer)
+        pin |= PIN_PREEMPTION_TIMER;
+    a->procbased = vmx_control(vmx_control_msr(VMX_PROC),
+                               PROC_TSC_OFFSET | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE |
+                                   PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT |
+                                   PROC_SECONDARY) &
+                   ~(PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG);
+
+    vmwrite_checked(VMCS_PIN_CONTROLS, vmx_control(vmx_control_msr(VMX_PIN), pin));
+    vmwrite_checked(VMCS_PROC_CONTROLS, a->procbased);
+    vmwrite_checked(VMCS_PROC_CONTROLS2, vmx_control(MSR_VMX_PROCBASED2, proc2));
+    vmwrite_checked(VMCS_EXCEPTION_BITMAP, 0);
+    vmwrite_checked(VMCS_PF_ERROR_MASK, 0);
+    vmwrite_checked(VMCS_PF_ERROR_MATCH, 0);
+    vmwrite_checked(VMCS_CR3_TARGET_COUNT, 0);
+    vmwrite_checked(VMCS_IO_BITMAP_A, a->io_bitmap_hpa);
+    vmwrite_checked(VMCS_IO_BITMAP_B, a->io_bitmap_hpa);
+    vmwrite_checked(VMCS_MSR_BITMAP, a->msr_bitmap_hpa);
+    vmwrite_checked(VMCS_TSC_OFFSET, a->tsc_offset);
+    vmwrite_checked(VMCS_EPT_POINTER, a->eptp);
+    vmwrite_checked(VMCS_VPID, a->vpid);
+    vmwrite_checked(VMCS_CR0_MASK, CR0_HOST_OWNED);
+    vmwrite_checked(VMCS_CR4_MASK, ~vmcs_cr4_allowed());
+}
+
+/* "VM-Exit Control Fields", "VM-Entry Control Fields" */
+static void setup_transition_controls(const struct vcpu_start *start)
+{
+    uint32_t exit = EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST64 | EXIT_CTL_ACK | EXIT_CTL_SAVE_PAT |
+                    EXIT_CTL_LOAD_PAT | EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER;
+    uint32_t entry = ENTRY_CTL_LOAD_DEBUG | ENTRY_CTL_LOAD_PAT | ENTRY_CTL_LOAD_EFER |
+                     (start->mode == START_LONG ? ENTRY_CTL_IA32E : 0);
+
+    vmwrite_checked(VMCS_EXIT_CONTROLS, vmx_control(vmx_control_msr(VMX_EXIT_CTL), exit));
+    vmwrite_checked(VMCS_ENTRY_CONTROLS, vmx_control(vmx_control_msr(VMX_ENTRY_CTL), entry));
+    vmwrite_checked(VMCS_EXIT_MSR_STORE_COUNT, 0);
+    vmwrite_checked(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+    vmwrite_checked(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+    vmwrite_checked(VMCS_ENTRY_INTR_INFO, 0);
+    vmwrite_checked(VMCS_ENTRY_ERROR_CODE, 0);
+    vmwrite_checked(VMCS_ENTRY_INSN_LENGTH, 0);
+}
+
+/* "Host-State Area". HOST_RSP is written by enter.S. */
+static void setup_host_state(void)
+{
+    struct cpu *c = this_cpu();
+    struct PACKED {
+        uint16_t limit;
+        uint64_t base;
+    } idtr;
+
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    vmwrite_checked(VMCS_HOST_CR0, read_cr0());
+    vmwrite_checked(VMCS_HOST_CR3, read_cr3());
+    vmwrite_checked(VMCS_HOST_CR4, read_cr4());
+    vmwrite_checked(VMCS_HOST_CS_SELECTOR, GDT_CODE * 8);
+    vmwrite_checked(VMCS_HOST_SS_SELECTOR, GDT_DATA * 8);
+    vmwrite_checked(VMCS_HOST_DS_SELECTOR, GDT_DATA * 8);
+    vmwrite_checked(VMCS_HOST_ES_SELECTOR, GDT_DATA * 8);
+    vmwrite_checked(VMCS_HOST_FS_SELECTOR, 0);
+    vmwrite_checked(VMCS_HOST_GS_SELECTOR, 0);
+    vmwrite_checked(VMCS_HOST_TR_SELECTOR, GDT_TSS * 8);
+    vmwrite_checked(VMCS_HOST_FS_BASE, 0);
+    vmwrite_checked(VMCS_HOST_GS_BASE, (uint64_t)c);
+    vmwrite_checked(VMCS_HOST_TR_BASE, (uint64_t)&c->tss);
+    vmwrite_checked(VMCS_HOST_GDTR_BASE, (uint64_t)c->gdt);
+    vmwrite_checked(VMCS_HOST_IDTR_BASE, idtr.base);
+    vmwrite_checked(VMCS_HOST_SYSENTER_CS, 0);
+    vmwrite_checked(VMCS_HOST_SYSENTER_ESP, 0);
+    vmwrite_checked(VMCS_HOST_SYSENTER_EIP, 0);
+    vmwrite_checked(VMCS_HOST_PAT, rdmsr(MSR_PAT));
+    vmwrite_checked(VMCS_HOST_EFER, rdmsr(MSR_EFER));
+    vmwrite_checked(VMCS_HOST_RIP, (uint64_t)vmx_exit_point);
+}
+
+static void setup_segment(unsigned selector_field, uint16_t selector, uint64_t base, uint32_t limit,
+                          uint32_t access)
+{
+    /* The four fields of a segment register are equally far apart in each width. */
+    unsigned n = (selector_field - VMCS_GUEST_ES_SELECTOR) / 2;
+
+    vmwrite_checked(selector_field, selector);
+    vmwrite_checked(VMCS_GUEST_ES_BASE + 2 * n, base);
+    vmwrite_checked(VMCS_GUEST_ES_LIMIT + 2 * n, limit);
+    vmwrite_checked(VMCS_GUEST_ES_ACCESS + 2 * n, access);
+}
+
+static void setup_segments(const struct vcpu_start *start)
+{
+    bool flat = start->mode != START_REAL;
+    uint32_t limit = flat ? 0xffffffff : 0xffff;
+    uint32_t data = flat ? AR_DATA32 : AR_DATA16;
+    uint16_t selector = flat ? 0x18 : 0;
+
+    switch (start->mode) {
+    case START_REAL:
+        setup_segment(VMCS_GUEST_CS_SELECTOR, 0xf000, 0xffff0000, 0xffff, AR_CODE16);
+        break;
+    case START_PROTECTED32:
+        setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE32);
+        break;
+    case START_LONG:
+        setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE64);
+        break;
+    }
+    setup_segment(VMCS_GUEST_ES_SELECTOR, selector, 0, limit, data);
+    setup_segment(VMCS_GUEST_SS_SELECTOR, selector, 0, limit, data);
+    setup_segment(VMCS_GUEST_DS_SELECTOR, selector, 0, limit, data);
+    setup_segment(VMCS_GUEST_FS_SELECTOR, selector, 0, limit, data);
+    setup_segment(VMCS_GUEST_GS_SELECTOR, selector, 0, limit, data);
+    setup_segment(VMCS_GUEST_LDTR_SELECTOR, 0, 0, 0xffff, AR_LDT);
+    setup_segment(VMCS_GUEST_TR_SELECTOR, 0, 0, 0xffff, AR_TSS_BUSY);
+}
+
+static void setup_guest_control_registers(const struct vcpu_start *start)
+{
+    uint64_t cr0 = CR0_ET;
+    uint64_t cr4 = 0;
+    uint64_t efer = 0;
+
+    if (start->mode == START_PROTECTED32)
+        cr0 |= CR0_PE;
+    if (start->mode == START_LONG) {
+        cr0 |= CR0_PE | CR0_PG;
+        cr4 |= CR4_PAE;
+        efer |= EFER_LME | EFER_LMA;
+    }
+    vmwrite_checked(VMCS_CR0_SHADOW, cr0);
+    vmwrite_checked(VMCS_CR4_SHADOW, cr4);
+    vmwrite_checked(VMCS_GUEST_CR0, cr0 | CR0_NE);
+    vmwrite_checked(VMCS_GUEST_CR3, start->cr3);
+    vmwrite_checked(VMCS_GUEST_CR4, cr4 | CR4_VMXE);
+    vmwrite_checked(VMCS_GUEST_EFER, efer);
+}
+
+/* "Guest Register State", "Guest Non-Register State" */
+static void setup_guest_state(const struct vcpu_start *start)
+{
+    setup_guest_control_registers(start);
+    setup_segments(start);
+    vmwrite_checked(VMCS_GUEST_GDTR_BASE, start->gdt_base);
+    vmwrite_checked(VMCS_GUEST_GDTR_LIMIT, start->gdt_base != 0 ? start->gdt_limit : 0xffff);
+    vmwrite_checked(VMCS_GUEST_IDTR_BASE, 0);
+    vmwrite_checked(VMCS_GUEST_IDTR_LIMIT, start->mode == START_REAL ? 0xffff : 0);
+    vmwrite_checked(VMCS_GUEST_RIP, start->rip);
+    vmwrite_checked(VMCS_GUEST_RSP, start->rsp);
+    vmwrite_checked(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+    vmwrite_checked(VMCS_GUEST_DR7, 0x400);
+    vmwrite_checked(VMCS_GUEST_DEBUGCTL, 0);
+    vmwrite_checked(VMCS_GUEST_SYSENTER_CS, 0);
+    vmwrite_checked(VMCS_GUEST_SYSENTER_ESP, 0);
+    vmwrite_checked(VMCS_GUEST_SYSENTER_EIP, 0);
+    vmwrite_checked(VMCS_GUEST_PAT, PAT_RESET);
+    vmwrite_checked(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+    vmwrite_checked(VMCS_GUEST_INTERRUPTIBILITY, 0);
+    vmwrite_checked(VMCS_GUEST_PENDING_DEBUG, 0);
+    vmwrite_checked(VMCS_LINK_POINTER, UINT64_MAX);
+}
+
+void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start)
+{
+    setup_execution_controls(a);
+    setup_transition_controls(start);
+    setup_host_state();
+    setup_guest_state(start);
+}

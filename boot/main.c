@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hv_main: the list of initialisation steps, in order. Read this first.
+ *
+ * Everything that can be wrong with the machine or the config is found here and refused with a
+ * sentence, before the first guest runs.
+ */
+#include "boot/main.h"
+
+#include "arch/x86/acpi.h"
+#include "arch/x86/apic.h"
+#include "arch/x86/asm.h"
+#include "arch/x86/phys.h"
+#include "arch/x86/power.h"
+#include "arch/x86/rtc.h"
+#include "arch/x86/smp.h"
+#include "arch/x86/trap.h"
+#include "arch/x86/tsc.h"
+#include "arch/x86/uart.h"
+#include "arch/x86/virt.h"
+#include "boot/bootinfo.h"
+#include "guest/console.h"
+#include "guest/vm.h"
+#include "lib/bits.h"
+#include "lib/log.h"
+#include "mm/hostpt.h"
+#include "mm/pages.h"
+#include "mm/phys.h"
+
+#define POOL_SIZE      PAGE_2M
+#define BOOT_TAGS_MAX  (1 * MIB)
+#define COM1_ISA_IRQ   4
+#define IST_PAGES      3
+
+/* Written by the bootstrap processor before the others start; read-only afterwards. */
+static struct {
+    struct boot_info info;
+    struct acpi_info acpi;
+    struct pages pages;
+    struct hostpt tables;
+    uint64_t load_hpa;
+    uint64_t tsc_hz;
+    uint64_t unix_time;  /* when tsc_at_unix_time was read */
+    uint64_t tsc_at_unix_time;
+    uint64_t device_va;  /* the next free page for device registers */
+    atomic_bool go;      /* guests may start */
+    atomic_bool halting; /* the machine is being stopped: an NMI means stop */
+} boot;
+
+extern uint64_t boot_entry_tsc; /* multiboot2.S: TSC at the hand-over */
+extern char early_pml4[];
+
+static uint64_t image_hpa(const char *p)
+{
+    return (uint64_t)p - IMAGE_VA + boot.load_hpa;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void read_boot_info(uint32_t magic, uint64_t tags)
+{
+    if (magic != MULTIBOOT2_BOOTLOADER_MAGIC)
+        refuse("EAX is %xH at entry: not started by a multiboot2 loader", magic);
+
+    enum err e =
+        bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
+
+    if (e != OK)
+        refuse("boot information: %s (%s); try another boot loader version", boot.info.problem,
+               err_text(e));
+    log_line("loader: %s, firmware: %s, image at %lx, memory map of %u entries", boot.info.loader,
+             boot.info.firmware == BOOT_FIRMWARE_UEFI ? "UEFI" : "BIOS", boot.load_hpa,
+             boot.info.memory_count);
+}
+
+static unsigned physical_address_width(void)
+{
+    return cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
+}
+
+static void must(enum err e, const char *what)
+{
+    if (e != OK)
+        refuse("%s: %s", what, err_text(e));
+}
+
+static void find_memory(void)
+{
+    uint64_t image_len = (uint64_t)image_end - (uint64_t)image_start;
+
+    must(pages_init(&boot.pages, physical_address_width()), "physical address width");
+    must(bootinfo_to_pages(&boot.info, &boot.pages), "memory map");
+    must(pages_reserve(&boot.pages, boot.load_hpa, image_len), "memory of the image");
+    must(pages_pool(&boot.pages, POOL_SIZE), "2 MiB of memory below 4 GiB for page tables");
+    phys_use_identity(boot.pages.pool_base);
+    log_line("memory: %lu MiB free for guests, image %lu KiB, page tables and core areas %lu KiB",
+             pages_free_bytes(&boot.pages) / MIB, image_len / KIB, POOL_SIZE / KIB);
+}
+
+static void map(uint64_t va, uint64_t hpa, uint64_t len, unsigned flags)
+{
+    must(hostpt_map(&boot.tables, va, hpa, align_up(len, PAGE_SIZE), flags), "page tables");
+}
+
+static void map_image(void)
+{
+    map((uint64_t)image_start, image_hpa(image_start),
+        (uint64_t)rodata_start - (uint64_t)image_start, HOSTPT_X);
+    map((uint64_t)rodata_start, image_hpa(rodata_start),
+        (uint64_t)data_start - (uint64_t)rodata_start, 0);
+    map((uint64_t)data_start, image_hpa(data_start), (uint64_t)image_end - (uint64_t)data_start,
+        HOSTPT_W);
+}
+
+static volatile uint32_t *map_device(uint64_t hpa)
+{
+    uint64_t va = boot.device_va;
+
+    boot.device_va += PAGE_SIZE;
+    map(va, align_down(hpa, PAGE_SIZE), PAGE_SIZE, HOSTPT_W | HOSTPT_UC);
+    return (volatile uint32_t *)(va + (hpa & (PAGE_SIZE - 1)));
+}
+
+/* --- cores ------------------------------------------------------------------------------------ */
+
+static uint64_t pool_page(void)
+{
+    uint64_t hpa;
+
+    must(pages_alloc(&boot.pages, &hpa), "page pool");
+    return hpa;
+}
+
+/* Stack pages of a core, each with a hole below: exceptions' own stacks, then the main one. */
+static void map_stacks(struct cpu *c)
+{
+    uint64_t base = STACK_VA + c->index * (uint64_t)STACK_STRIDE;
+
+    for (unsigned i = 0; i < IST_PAGES; i++) {
+        uint64_t va = base + (2 * i + 1) * PAGE_SIZE;
+
+        map(va, pool_page(), PAGE_SIZE, HOSTPT_W);
+        c->tss.ist[i] = va + PAGE_SIZE;
+    }
+    c->stack_top = base + STACK_STRIDE;
+    for (uint64_t va = c->stack_top - STACK_SIZE; va < c->stack_top; va += PAGE_SIZE)
+        map(va, pool_page(), PAGE_SIZE, HOSTPT_W);
+}
+
+static uint32_t initial_apic_id(void)
+{
+    return cpuid(0, 0).eax >= 0xb ? cpuid(0xb, 0).edx : cpuid(1, 0).ebx >> 24;
+}
+
+/* A new core's area: in the pool, reached at its final address only. */
+static struct cpu *make_cpu(uint32_t index, uint32_t id)
+{
+    uint64_t hpa = pool_page();
+
+    _Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "one page each");
+    struct cpu *c = phys_table(hpa);
+
+    c->index = index;
+    c->apic_id = id;
+    c->vmxon_hpa = pool_page();
+    map_stacks(c);
+    must(phys_make_windows(&boot.tables, c), "windows of a core");
+    c = (struct cpu *)(POOL_VA + (hpa - boot.pages.pool_base));
+    cpu_list[index] = c;
+    return c;
+}
+
+/* What every core does on the final tables; false: it cannot run guests, and it was said why. */
+static bool init_core(struct cpu *c)
+{
+    char text[200];
+
+    cpu_load(c);
+    cpu_init_control();
+    if (virt_check(c) != 0)
+        return false;
+    if (virt_enable(c) != OK) {
+        log_line("core %u: VMXON failed", c->index);
+        return false;
+    }
+    virt_describe(text, sizeof(text));
+    log_line("core %u: APIC id %u, in VMX root operation; %s", c->index, c->apic_id, text);
+    return true;
+}
+
+void ap_main(struct cpu *c)
+{
+    c->usable = init_core(c);
+    apic_init();
+    atomic_store_explicit(&c->online, true, memory_order_release);
+    run_core();
+}
+
+static void start_cores(void)
+{
+    uint64_t low;
+
+    must(pages_take_low(&boot.pages, &low), "a page below 640 KiB to start the other cores");
+    smp_prepare(low, image_hpa(early_pml4), boot.tables.root_hpa);
+    for (uint32_t i = 0; i < boot.acpi.cpu_count; i++) {
+        const struct acpi_cpu *found = &boot.acpi.cpus[i];
+
+        if (!found->enabled || found->apic_id == apic_id())
+            continue;
+        if (cpu_count == CPU_MAX) {
+            log_line("core with APIC id %u: left alone, %u is the most", found->apic_id, CPU_MAX);
+            continue;
+        }
+        struct cpu *c = make_cpu(cpu_count, found->apic_id);
+
+        if (smp_start(c, boot.tsc_hz))
+            cpu_count++;
+        else
+            log_line("core with APIC id %u: listed in the MADT but does not answer; left out",
+                     found->apic_id);
+    }
+}
+
+static void check_cores(void)
+{
+    unsigned unusable = 0;
+
+    for (unsigned i = 0; i < cpu_count; i++)
+        unusable += cpu_list[i]->usable ? 0 : 1;
+    if (unusable > 0)
+        refuse("%u of %u cores cannot run guests, see above", unusable, cpu_count);
+}
+
+/* --- machine ---------------------------------------------------------------------------------- */
+
+static void read_acpi(void)
+{
+    size_t len = boot.info.rsdp_len;
+    enum err e = OK;
+
+    if (len == 0)
+        e = acpi_find_rsdp_bios(boot.info.rsdp, &len);
+    if (e == OK)
+        e = acpi_find(boot.info.rsdp, len, physical_address_width(), &boot.acpi);
+    if (e != OK)
+        refuse("ACPI tables: %s (%s); they tell which cores there are",
+               boot.acpi.problem != NULL ? boot.acpi.problem : "no RSDP", err_text(e));
+    if (boot.acpi.problem != NULL)
+        log_line("ACPI tables: %s", boot.acpi.problem);
+    log_line("ACPI: %u processors, %u I/O APICs, power-off %s", boot.acpi.cpu_count,
+             boot.acpi.ioapic_count, boot.acpi.have_s5 && boot.acpi.have_pm1a ? "yes" : "no");
+}
+
+/* COM1's interrupt to the bootstrap processor; false: there is no I/O APIC input for it. */
+static bool route_console(void)
+{
+    uint32_t gsi = acpi_isa_irq(&boot.acpi, COM1_ISA_IRQ).gsi;
+    bool routed = false;
+
+    for (uint32_t i = 0; i < boot.acpi.ioapic_count; i++) {
+        const struct acpi_ioapic *io = &boot.acpi.ioapics[i];
+        volatile uint32_t *mmio = map_device(io->hpa);
+
+        ioapic_mask_all(mmio);
+        if (gsi >= io->gsi_base && gsi < io->gsi_base + 24) {
+            ioapic_route(mmio, gsi - io->gsi_base, HOST_VECTOR_UART, apic_id());
+            routed = true;
+        }
+    }
+    return routed;
+}
+
+static void create_guests(void)
+{
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        const struct guest_config *c = &machine_config.guests[i];
+        const char *problem = NULL;
+
+        for (uint32_t n = 0; n < c->vcpu_count; n++) {
+            if (c->cores[n] >= cpu_count)
+                refuse("guest %s wants core %u, but this machine has %u (0..%u); change \"cpus\" "
+                       "in its config",
+                       c->name, c->cores[n], cpu_count, cpu_count - 1);
+        }
+        enum err e = vm_create(&vms[i], i, &boot.pages, boot.tsc_hz, &problem);
+
+        if (e != OK)
+            refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
+        log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0],
+                 c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
+    }
+}
+
+static uint64_t unix_time_now(void)
+{
+    return boot.unix_time + (rdtsc() - boot.tsc_at_unix_time) / boot.tsc_hz;
+}
+
+/* --- steps, in order -------------------------------------------------------------------------- */
+
+/* On the final tables and the bootstrap processor's own stack. */
+static NORETURN void main_on_own_stack(void)
+{
+    char text[96];
+    struct cpu *c = cpu_list[0];
+
+    cpu_describe(text, sizeof(text));
+    log_line("CPU: %s", text);
+    phys_use_final();
+    c->usable = init_core(c);
+    check_cores();
+    read_acpi();
+    apic_setup(map_device(boot.acpi.local_apic_hpa));
+    pic_mask_all();
+    apic_init();
+    boot.tsc_hz = tsc_measure();
+    if (boot.tsc_hz == 0)
+        refuse("the TSC's frequency cannot be found: no 8254, and CPUID 15H does not say");
+    boot.unix_time = rtc_read();
+    boot.tsc_at_unix_time = rdtsc();
+    start_cores();
+    check_cores();
+    create_guests();
+    bool console_irq = route_console();
+
+    pages_freeze(&boot.pages);
+    log_line("%u cores (%s), %u guests, %lu of %lu KiB of the page pool used", cpu_count,
+             apic_is_x2apic() ? "x2APIC" : "xAPIC", machine_config.guest_count,
+             boot.pages.pool_used / KIB, boot.pages.pool_len / KIB);
+    log_line("hand-over to first guest: %lu TSC ticks; Ctrl-] ? for help",
+             rdtsc() - boot_entry_tsc);
+    console_start(console_irq);
+    atomic_store_explicit(&boot.go, true, memory_order_release);
+    for (unsigned i = 1; i < cpu_count; i++)
+        apic_send(cpu_list[i]->apic_id, HOST_VECTOR_KICK);
+    run_core();
+}
+
+void hv_main(uint32_t magic, uint64_t tags, uint64_t load_hpa)
+{
+    boot.load_hpa = load_hpa;
+    boot.device_va = DEVICE_VA;
+    trap_init();
+    trap_load_idt();
+    read_boot_info(magic, tags);
+    find_memory();
+    must(hostpt_init(&boot.tables, &boot.pages), "page tables");
+    map_image();
+    map(POOL_VA, boot.pages.pool_base, boot.pages.pool_len, HOSTPT_W);
+    make_cpu(0, initial_apic_id());
+    cpu_count = 1;
+    __asm__ volatile("movq %0, %%cr3\n\t"
+                     "movq %1, %%rsp\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "pushq $0\n\t"
+                     "jmp *%2"
+                     :
+                     : "r"(boot.tables.root_hpa), "r"(STACK_VA + STACK_STRIDE), "r"(main_on_own_stack)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+/* --- every core, for the rest of its life ----------------------------------------------------- */
+
+static void switch_off(void)
+{
+    log_line("all guests have ended: switching the machine off");
+    console_flush();
+    uart_drain();
+    power_off(&boot.acpi);
+    log_line("the machine did not switch off; you can do it by hand");
+    console_flush();
+}
+
+void run_core(void)
+{
+    const struct cpu *c = this_cpu();
+
+    while (!atomic_load_explicit(&boot.go, memory_order_acquire))
+        cpu_idle();
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        if (vms[i].config->cores[0] != c->index)
+            continue;
+        vm_run(&vms[i], unix_time_now());
+        if (vm_all_ended())
+            switch_off();
+    }
+    for (;;)
+        cpu_idle();
+}
+
+void host_interrupt(uint8_t vector)
+{
+    if (vector == HOST_VECTOR_SPURIOUS)
+        return; /* no EOI: SDM 3A "Spurious Interrupt" */
+    if (vector == HOST_VECTOR_UART)
+        console_interrupt();
+    apic_eoi();
+}
+
+void host_nmi(void)
+{
+    if (!atomic_load(&boot.halting)) {
+        log_line("core %u: NMI from the hardware, ignored", this_cpu()->index);
+        return;
+    }
+    for (;;)
+        __asm__ volatile("cli\n\thlt");
+}
+
+void machine_halt(void)
+{
+    if (!atomic_exchange(&boot.halting, true) && cpu_count > 1)
+        apic_send_nmi_others();
+    uart_drain();
+    for (;;)
+        __asm__ volatile("cli\n\thlt");
+}

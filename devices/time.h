@@ -1,0 +1,2 @@
+/* transitional: see lib/time.h */
+#include "lib/time.h"

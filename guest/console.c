@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/console.h"
+
+#include <stddef.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/trap.h"
+#include "arch/x86/uart.h"
+#include "guest/vm.h"
+#include "lib/fmt.h"
+#include "lib/log.h"
+#include "lib/ring.h"
+#include "lib/string.h"
+
+#define LINE_LEN     256 /* a longer line is shown in pieces */
+#define KEY_ESCAPE   0x1d /* Ctrl-] */
+#define NAME_LEN     24
+#define SOURCES_MAX  10 /* the hypervisor, and nine guests that a digit can name */
+#define HYPERVISOR   0
+
+/* Who writes lines: source 0 is the hypervisor, source n + 1 is guest n. */
+struct source {
+    struct ring *ring;
+    char line[LINE_LEN]; /* the line that is being put together */
+    uint32_t len;
+    uint32_t shown;   /* how much of it is on the screen */
+    bool complete;    /* its newline has come */
+    bool carriage;    /* the last byte was CR: dropped if LF follows */
+};
+
+/* The console is the machine's, like the UART: one object. Guarded by `lock` unless said. */
+static struct {
+    struct spinlock lock;
+    bool running;    /* lines are queued; set once */
+    bool interrupts; /* set once */
+    bool escape;     /* Ctrl-] was pressed; console core only */
+    atomic_bool busy; /* the UART has bytes and will interrupt when it is empty */
+    uint32_t sources;
+    uint32_t open;  /* whose unfinished line the cursor is on; == sources: nobody's */
+    uint32_t turn;  /* who is looked at first next time */
+    _Atomic uint32_t focus; /* source that has the keyboard */
+    char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
+    uint32_t out_len;
+    uint32_t out_at;
+    struct source source[SOURCES_MAX];
+
+    struct spinlock log_lock; /* producers of the hypervisor's lines */
+    struct ring log;
+} console;
+
+static const char *source_name(uint32_t i)
+{
+    return i == HYPERVISOR ? NULL : machine_config.guests[i - 1].name;
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+/* Move bytes from the queue to the line until it is complete or full. */
+static void gather(struct source *s)
+{
+    uint8_t byte;
+
+    while (!s->complete && s->len + 1 < LINE_LEN && ring_take(s->ring, &byte)) {
+        if (s->carriage && byte != '\n')
+            s->line[s->len++] = '\r';
+        s->carriage = byte == '\r';
+        if (byte == '\n')
+            s->complete = true;
+        else if (byte != '\r')
+            s->line[s->len++] = (char)byte;
+    }
+    if (s->len + 1 >= LINE_LEN)
+        s->complete = true;
+}
+
+static void emit(const char *text, uint32_t len)
+{
+    memcpy(console.out + console.out_len, text, len);
+    console.out_len += len;
+}
+
+static void emit_name(uint32_t i)
+{
+    char mark[NAME_LEN];
+
+    if (source_name(i) != NULL) /* the hypervisor's lines carry their own mark */
+        emit(mark, (uint32_t)fmt_print(mark, sizeof(mark), "[%s] ", source_name(i)));
+}
+
+/* Put what source i has to show into `out`; its line is on the screen afterwards. */
+static void show(uint32_t i)
+{
+    struct source *s = &console.source[i];
+
+    if (console.open != i) {
+        if (console.open != console.sources)
+            emit("\r\n", 2);
+        emit_name(i);
+        s->shown = 0; /* a line that was interrupted is repeated whole */
+    }
+    emit(s->line + s->shown, s->len - s->shown);
+    s->shown = s->len;
+    console.open = i;
+    if (s->complete) {
+        emit("\r\n", 2);
+        s->len = s->shown = 0;
+        s->complete = false;
+        console.open = console.sources;
+    }
+}
+
+/* A finished line always; an unfinished one only of the guest somebody types to. */
+static bool has_something(uint32_t i)
+{
+    struct source *s = &console.source[i];
+
+    gather(s);
+    return s->complete || (i == console.focus && s->len > s->shown);
+}
+
+/* Fill `out` with the next piece of text; false: nobody has any. */
+static bool next_text(void)
+{
+    console.out_at = console.out_len = 0;
+    for (uint32_t n = 0; n < console.sources; n++) {
+        uint32_t i = (console.turn + n) % console.sources;
+
+        if (has_something(i)) {
+            show(i);
+            console.turn = (i + 1) % console.sources;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool next_byte(uint8_t *byte)
+{
+    if (console.out_at == console.out_len && !next_text())
+        return false;
+    *byte = (uint8_t)console.out[console.out_at++];
+    return true;
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
+
+static void notify(struct vm *vm, uint32_t request)
+{
+    struct vcpu *v = &vm->vcpu[0];
+
+    atomic_fetch_or_explicit(&v->requests, request, memory_order_release);
+    apic_send(cpu_list[v->core]->apic_id, HOST_VECTOR_KICK);
+}
+
+/* Guests whose UART waited for room in the queue. */
+static void wake_blocked(void)
+{
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        if (atomic_load(&vms[i].console_blocked) && ring_used(&vms[i].console_tx) < RING_SIZE / 2 &&
+            atomic_exchange(&vms[i].console_blocked, false))
+            notify(&vms[i], REQUEST_CONSOLE_TX);
+    }
+}
+
+/* One FIFO's worth; true: bytes were written and the UART will interrupt. */
+static bool fill_uart(void)
+{
+    uint8_t byte;
+    unsigned n = 0;
+
+    while (n < UART_FIFO && next_byte(&byte)) {
+        uart_tx(byte);
+        n++;
+    }
+    return n > 0;
+}
+
+static bool any_waiting(void)
+{
+    for (uint32_t i = 0; i < console.sources; i++) {
+        if (ring_used(console.source[i].ring) > 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Start the UART if it is idle and there is something to show. Whoever finds the lock taken may
+ * go: its holder looks again after giving it back.
+ */
+static void pump(void)
+{
+    while (!atomic_load(&console.busy) && any_waiting() && spin_trylock(&console.lock)) {
+        bool wrote = !atomic_load(&console.busy) && fill_uart();
+
+        if (wrote)
+            atomic_store(&console.busy, true);
+        spin_unlock(&console.lock);
+        if (!wrote)
+            return;
+        wake_blocked();
+        if (!console.interrupts)
+            console_flush();
+    }
+}
+
+void console_flush(void)
+{
+    spin_lock(&console.lock);
+    do {
+        while (!uart_tx_ready())
+            ;
+    } while (fill_uart());
+    uart_drain();
+    atomic_store(&console.busy, false);
+    spin_unlock(&console.lock);
+}
+
+bool console_has_room(struct vm *vm)
+{
+    if (ring_used(&vm->console_tx) < RING_SIZE)
+        return true;
+    atomic_store(&vm->console_blocked, true);
+    /* Room may have come before the flag did. */
+    return ring_used(&vm->console_tx) < RING_SIZE;
+}
+
+void console_put(struct vm *vm, uint8_t byte)
+{
+    (void)ring_put(&vm->console_tx, byte);
+    if (!atomic_load_explicit(&console.busy, memory_order_relaxed))
+        pump();
+}
+
+void log_sink(const char *line, bool urgent)
+{
+    if (!console.running) {
+        uart_write(line);
+        return;
+    }
+    if (urgent) { /* a core that holds the lock may be the one that is in trouble */
+        console.running = false;
+        while (!uart_tx_ready())
+            ;
+        uart_write("\r\n");
+        uart_write(line);
+        uart_drain();
+        return;
+    }
+    spin_lock(&console.log_lock);
+    for (; *line != '\0'; line++) {
+        while (!ring_put(&console.log, (uint8_t)*line))
+            console_flush();
+    }
+    spin_unlock(&console.log_lock);
+    pump();
+}
+
+void console_start(bool interrupts)
+{
+    console.sources = machine_config.guest_count + 1u;
+    console.open = console.sources;
+    console.focus = machine_config.console_guest + 1u;
+    console.interrupts = interrupts;
+    console.source[HYPERVISOR].ring = &console.log;
+    for (uint32_t i = 1; i < console.sources; i++)
+        console.source[i].ring = &vms[i - 1].console_tx;
+    uart_interrupts(interrupts, interrupts);
+    console.running = true;
+}
+
+/* --- keyboard --------------------------------------------------------------------------------- */
+
+static const char *const exit_names[EXIT_KIND_COUNT] = {
+    [EXIT_HOST_IRQ] = "host-irq",
+    [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_DEADLINE] = "deadline",
+    [EXIT_CPUID] = "cpuid",
+    [EXIT_PIO] = "pio",
+    [EXIT_PIO_STRING] = "pio-string",
+    [EXIT_MMIO] = "mmio",
+    [EXIT_RDMSR] = "rdmsr",
+    [EXIT_WRMSR] = "wrmsr",
+    [EXIT_CR] = "cr",
+    [EXIT_XSETBV] = "xsetbv",
+    [EXIT_VMCALL] = "vmcall",
+    [EXIT_VMX_INSN] = "vmx-insn",
+    [EXIT_RDPMC] = "rdpmc",
+    [EXIT_NOP] = "wbinvd",
+    [EXIT_TRIPLE_FAULT] = "triple-fault",
+    [EXIT_NMI] = "nmi",
+    [EXIT_TASK_SWITCH] = "task-switch",
+    [EXIT_UNKNOWN] = "unknown",
+};
+
+void console_report(struct vm *vm)
+{
+    char text[200];
+    size_t len = 0;
+    const struct vcpu *v = &vm->vcpu[0];
+
+    for (unsigned i = 0; i < EXIT_KIND_COUNT; i++) {
+        if (v->exits[i] != 0 && len < sizeof(text))
+            len += fmt_print(text + len, sizeof(text) - len, " %s %lu", exit_names[i], v->exits[i]);
+    }
+    log_line("guest %s: %s, core %u, resets %u, unclaimed I/O %lu, refused MSRs %lu",
+             vm->config->name, vm_state_name(vm), v->core, vm->resets, vm->unclaimed_io,
+             v->refused_msrs);
+    log_line("guest %s: exits:%s", vm->config->name, len > 0 ? text : " none");
+}
+
+static void help(void)
+{
+    log_line("Ctrl-] 1..%u: keyboard to that guest; Ctrl-] ?: this; Ctrl-] Ctrl-]: the key itself",
+             machine_config.guest_count);
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        log_line("%u %s%s", i + 1, machine_config.guests[i].name,
+                 console.focus == i + 1 ? " (keyboard)" : "");
+        console_report(&vms[i]);
+    }
+}
+
+static void key_to_guest(uint8_t key)
+{
+    struct vm *vm = &vms[console.focus - 1];
+
+    if (ring_put(&vm->console_rx, key))
+        notify(vm, REQUEST_CONSOLE_RX);
+}
+
+static void escaped_key(uint8_t key)
+{
+    unsigned guest = (unsigned)key - '0';
+
+    if (key == KEY_ESCAPE) {
+        key_to_guest(key);
+    } else if (guest >= 1 && guest <= machine_config.guest_count) {
+        console.focus = guest;
+        log_line("keyboard: %s", machine_config.guests[guest - 1].name);
+    } else {
+        help();
+    }
+}
+
+void console_interrupt(void)
+{
+    uint8_t key;
+
+    /* The line is edge triggered: every cause has to be gone before it can rise again. */
+    for (unsigned i = 0; i < 64 && uart_interrupt_pending(); i++) {
+        while (uart_rx(&key)) {
+            bool escaped = console.escape;
+
+            console.escape = !escaped && key == KEY_ESCAPE;
+            if (escaped)
+                escaped_key(key);
+            else if (key != KEY_ESCAPE)
+                key_to_guest(key);
+        }
+        if (uart_tx_ready())
+            atomic_store(&console.busy, false);
+        pump();
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's one console, shared: whole lines of the guests and of the hypervisor, each marked
+ * with its name; one guest has the keyboard. Ctrl-] is the escape key (help: Ctrl-] ?).
+ *
+ * Guests and hypervisor put bytes into queues; whoever finds the UART idle, or its interrupt,
+ * moves them out. A guest's exit never waits for the UART: when its queue is full its own UART
+ * stops taking bytes.
+ */
+#ifndef GUEST_CONSOLE_H
+#define GUEST_CONSOLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+/*
+ * Guests are about to run: from now on lines are queued.
+ *   interrupts  the UART's interrupt arrives as host_interrupt(HOST_VECTOR_UART); without it
+ *               output waits for the UART and there is no keyboard
+ */
+void console_start(bool interrupts);
+
+/* Whether console_put() can take a byte of this guest. Context: a core of that guest. */
+bool console_has_room(struct vm *vm);
+
+/* A byte from a guest's UART; console_has_room() said yes. */
+void console_put(struct vm *vm, uint8_t byte);
+
+/* The UART's interrupt: keys to the guest that has the keyboard, waiting output to the UART. */
+void console_interrupt(void);
+
+/* Log a guest's state and its exits by reason. */
+void console_report(struct vm *vm);
+
+/* Wait until everything queued is out: before the machine's power goes. */
+void console_flush(void);
+
+#endif

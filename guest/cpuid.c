@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A feature is offered if the CPU has it and this whitelist names it; everything else is 0. */
+#include "guest/cpuid.h"
+
+#include <stddef.h>
+
+#include "arch/x86/asm.h"
+#include "lib/bits.h"
+#include "lib/compiler.h"
+#include "lib/string.h"
+
+/* Leaf 1 ECX. Offered whatever the CPU says: X2APIC, TSC_DEADLINE, HYPERVISOR (all emulated). */
+#define LEAF1_ECX                                                                                  \
+    (BIT32(0) /* SSE3 */ | BIT32(1) /* PCLMULQDQ */ | BIT32(9) /* SSSE3 */ | BIT32(12) /* FMA */ | \
+     BIT32(13) /* CX16 */ | BIT32(17) /* PCID */ | BIT32(19) /* SSE4.1 */ |                        \
+     BIT32(20) /* SSE4.2 */ | BIT32(22) /* MOVBE */ | BIT32(23) /* POPCNT */ |                     \
+     BIT32(25) /* AES */ | BIT32(26) /* XSAVE */ | BIT32(28) /* AVX */ | BIT32(29) /* F16C */ |    \
+     BIT32(30) /* RDRAND */)
+#define LEAF1_ECX_ALWAYS                                                                           \
+    (BIT32(21) /* X2APIC */ | BIT32(24) /* TSC_DEADLINE */ | BIT32(31) /* HYPERVISOR */)
+/* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
+ * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
+#define LEAF1_EDX        0x078bfbffu
+/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB
+ * AVX512CD SHA AVX512BW/VL */
+#define LEAF7_EBX        0xf1bf07a9u
+/* AVX512_VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID */
+#define LEAF7_ECX        0x00405f42u
+#define LEAF7_EDX        BIT32(4)  /* FSRM */
+#define LEAF7_AVX512_EBX 0xd0230000u
+#define LEAF7_AVX512_ECX 0x00005842u
+#define EXT1_ECX         (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
+#define EXT1_EDX                                                                                   \
+    (BIT32(11) /* SYSCALL */ | BIT32(20) /* NX */ | BIT32(26) /* 1 GiB pages */ |                  \
+     BIT32(27) /* RDTSCP */ | BIT32(29) /* LM */)
+
+#define XCR0_X87_SSE 0x03ull
+#define XCR0_AVX     0x04ull
+#define XCR0_AVX512  0xe0ull /* [7:5] opmask, ZMM_Hi256, Hi16_ZMM: all or none */
+
+#define XSAVE_LEGACY_SIZE 576 /* legacy area and header */
+
+static struct cpuid_leaf host(uint32_t leaf, uint32_t subleaf)
+{
+    uint32_t max = cpuid(leaf & 0xf0000000u, 0).eax;
+
+    if (leaf > max)
+        return (struct cpuid_leaf){0};
+
+    struct cpuid_regs r = cpuid(leaf, subleaf);
+
+    return (struct cpuid_leaf){r.eax, r.ebx, r.ecx, r.edx};
+}
+
+/* Append the next subleaf of a basic leaf; leaves are built in ascending order. */
+static void add(struct cpuid_table *t, uint32_t leaf, struct cpuid_leaf value)
+{
+    if (t->count[leaf]++ == 0)
+        t->first[leaf] = t->used;
+    t->entry[t->used++] = value;
+}
+
+static uint64_t allowed_xcr0(void)
+{
+    struct cpuid_leaf l = host(0xd, 0);
+    uint64_t has = l.eax;
+
+    if ((host(1, 0).ecx & BIT32(26)) == 0 || (has & XCR0_X87_SSE) != XCR0_X87_SSE)
+        return 0;
+    uint64_t allowed = XCR0_X87_SSE | (has & XCR0_AVX);
+
+    if ((allowed & XCR0_AVX) != 0 && (has & XCR0_AVX512) == XCR0_AVX512)
+        allowed |= XCR0_AVX512;
+    return allowed;
+}
+
+static struct cpuid_leaf leaf1(const struct cpuid_identity *id)
+{
+    struct cpuid_leaf l = host(1, 0);
+
+    l.ebx = (l.ebx & 0x0000ff00) | id->vcpu_count << 16 | id->apic_id << 24;
+    l.ecx = (l.ecx & LEAF1_ECX) | LEAF1_ECX_ALWAYS;
+    l.edx = (l.edx & LEAF1_EDX) | (id->vcpu_count > 1 ? BIT32(28) : 0);
+    return l;
+}
+
+/* Caches: the host's sizes; shared by nobody, since each vCPU is one core without hyper-threads. */
+static void add_leaf4(struct cpuid_table *t, uint32_t vcpu_count)
+{
+    for (uint32_t i = 0; i < 8; i++) {
+        struct cpuid_leaf l = host(4, i);
+
+        if ((l.eax & 0x1f) == 0)
+            break;
+        l.eax = (l.eax & 0x3ff) | (vcpu_count - 1) << 26;
+        add(t, 4, l);
+    }
+    add(t, 4, (struct cpuid_leaf){0});
+}
+
+static struct cpuid_leaf leaf7(uint64_t xcr0)
+{
+    struct cpuid_leaf l = host(7, 0);
+    bool avx512 = (xcr0 & XCR0_AVX512) != 0;
+
+    return (struct cpuid_leaf){
+        .ebx = l.ebx & LEAF7_EBX & (avx512 ? ~0u : ~LEAF7_AVX512_EBX),
+        .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX),
+        .edx = l.edx & LEAF7_EDX,
+    };
+}
+
+/* Extended topology: one thread to a core, all vCPUs one package. */
+static void add_leaf_b(struct cpuid_table *t, const struct cpuid_identity *id)
+{
+    uint32_t shift = id->vcpu_count > 1 ? bit_highest(id->vcpu_count - 1) + 1 : 0;
+
+    add(t, 0xb, (struct cpuid_leaf){0, 1, 0x100, id->apic_id});
+    add(t, 0xb, (struct cpuid_leaf){shift, id->vcpu_count, 0x201, id->apic_id});
+    add(t, 0xb, (struct cpuid_leaf){0, 0, 2, id->apic_id});
+}
+
+/* Subleaf 0's EBX depends on XCR0 and is filled in by the exit. Without XSAVEC and XSAVES. */
+static void add_leaf_d(struct cpuid_table *t)
+{
+    uint64_t xcr0 = t->xcr0_allowed;
+
+    if (xcr0 == 0) {
+        add(t, 0xd, (struct cpuid_leaf){0});
+        return;
+    }
+    add(t, 0xd, (struct cpuid_leaf){.eax = (uint32_t)xcr0});
+    add(t, 0xd, (struct cpuid_leaf){.eax = host(0xd, 1).eax & BIT32(0) /* XSAVEOPT */});
+    for (uint32_t i = 2; i <= bit_highest(xcr0); i++)
+        add(t, 0xd, xcr0 & BIT(i) ? host(0xd, i) : (struct cpuid_leaf){0});
+    t->entry[t->first[0xd]].ecx = cpuid_xsave_size(t, xcr0);
+}
+
+static void build_basic(struct cpuid_table *t, const struct cpuid_identity *id)
+{
+    struct cpuid_leaf vendor = host(0, 0);
+    uint32_t mhz = (uint32_t)(id->tsc_hz / 1000000);
+
+    vendor.eax = CPUID_BASIC_MAX;
+    for (uint32_t leaf = 0; leaf <= CPUID_BASIC_MAX; leaf++) {
+        switch (leaf) {
+        case 0x0: add(t, leaf, vendor); break;
+        case 0x1: add(t, leaf, leaf1(id)); break;
+        case 0x2: add(t, leaf, host(2, 0)); break;
+        case 0x4: add_leaf4(t, id->vcpu_count); break;
+        case 0x6: add(t, leaf, (struct cpuid_leaf){.eax = BIT32(2) /* ARAT */}); break;
+        case 0x7: add(t, leaf, leaf7(t->xcr0_allowed)); break;
+        case 0xb: add_leaf_b(t, id); break;
+        case 0xd: add_leaf_d(t); break;
+        case 0x15: add(t, leaf, (struct cpuid_leaf){1, 1, (uint32_t)id->tsc_hz, 0}); break;
+        case 0x16: add(t, leaf, (struct cpuid_leaf){mhz, mhz, 100, 0}); break;
+        default: add(t, leaf, (struct cpuid_leaf){0}); break;
+        }
+    }
+}
+
+static void build_extended(struct cpuid_table *t)
+{
+    struct cpuid_leaf *e = t->extended;
+
+    for (uint32_t i = 0; i <= 8; i++)
+        e[i] = host(0x80000000u + i, 0);
+    e[0] = (struct cpuid_leaf){CPUID_EXTENDED_MAX, 0, 0, 0};
+    e[1] = (struct cpuid_leaf){0, 0, e[1].ecx & EXT1_ECX, e[1].edx & EXT1_EDX};
+    e[5] = (struct cpuid_leaf){0};
+    e[7] = (struct cpuid_leaf){0, 0, 0, BIT32(8) /* invariant TSC */};
+    e[8] = (struct cpuid_leaf){e[8].eax & 0xffff, 0, 0, 0};
+}
+
+void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id)
+{
+    memset(t, 0, sizeof(*t));
+    t->xcr0_allowed = allowed_xcr0();
+    build_basic(t, id);
+    build_extended(t);
+    t->hypervisor.eax = CPUID_HYPERVISOR;
+    memcpy(&t->hypervisor.ebx, "BulkheadHV\0", 12); /* EBX, ECX, EDX */
+}
+
+const struct cpuid_leaf *cpuid_lookup(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
+{
+    static const struct cpuid_leaf nothing;
+
+    if (leaf > CPUID_BASIC_MAX) {
+        if (leaf - 0x80000000u < ARRAY_LEN(t->extended))
+            return &t->extended[leaf - 0x80000000u];
+        if (leaf == CPUID_HYPERVISOR)
+            return &t->hypervisor;
+        leaf = CPUID_BASIC_MAX;
+    }
+    if (t->count[leaf] == 1)
+        subleaf = 0;
+    if (subleaf < t->count[leaf])
+        return &t->entry[t->first[leaf] + subleaf];
+    /* Leaf 0BH's levels beyond the last still say who asks; the others are zero. */
+    return leaf == 0xb ? &t->entry[t->first[leaf] + 2] : &nothing;
+}
+
+uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0)
+{
+    uint32_t size = XSAVE_LEGACY_SIZE;
+
+    for (uint32_t i = 2; i < t->count[0xd]; i++) {
+        const struct cpuid_leaf *l = &t->entry[t->first[0xd] + i];
+
+        if ((xcr0 & BIT(i)) != 0 && l->ebx + l->eax > size)
+            size = l->ebx + l->eax;
+    }
+    return size;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One VM exit: who handles it. Nothing else belongs here. */
+#include "arch/x86/trap.h"
+#include "guest/platform.h"
+#include "guest/run.h"
+#include "guest/vm.h"
+#include "lib/log.h"
+
+enum outcome exit_refuse(struct vcpu *v)
+{
+    vcpu_inject_error(&v->arch, VECTOR_GP, 0);
+    return RESUME;
+}
+
+enum outcome exit_undefined(struct vcpu *v)
+{
+    vcpu_inject(&v->arch, EVENT_EXCEPTION, VECTOR_UD);
+    return RESUME;
+}
+
+enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why)
+{
+    log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
+    vcpu_print(&v->arch);
+    v->vm->wish = WISH_CRASH;
+    return STOP_VM;
+}
+
+/* Requests from other cores come with an interrupt, so this is the only place to look for them. */
+static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
+{
+    host_interrupt(vector);
+
+    uint32_t requests = atomic_exchange_explicit(&v->requests, 0, memory_order_acquire);
+
+    if (requests != 0)
+        platform_requests(v, requests);
+    return RESUME;
+}
+
+enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
+{
+    switch (x->kind) {
+    case EXIT_CPUID: return exit_cpuid(v);
+    case EXIT_PIO: return exit_pio(v, x);
+    case EXIT_MMIO: return exit_mmio(v, x);
+    case EXIT_RDMSR: return exit_rdmsr(v);
+    case EXIT_WRMSR: return exit_wrmsr(v);
+    case EXIT_DEADLINE: platform_advance(v); return RESUME;
+    case EXIT_IRQ_WINDOW: v->attention = true; return RESUME;
+    case EXIT_HOST_IRQ: return exit_host_irq(v, x->u.vector);
+    case EXIT_PIO_STRING: return exit_pio_string(v, x);
+    case EXIT_CR: return exit_cr(v, x);
+    case EXIT_XSETBV: return exit_xsetbv(v);
+    case EXIT_NOP: return RESUME_NEXT;
+    case EXIT_RDPMC: return exit_refuse(v);
+    case EXIT_VMCALL:
+    case EXIT_VMX_INSN: return exit_undefined(v);
+    case EXIT_NMI: host_nmi(); return RESUME;
+    case EXIT_TRIPLE_FAULT: return exit_crash(v, x, "triple fault");
+    case EXIT_TASK_SWITCH: return exit_crash(v, x, "hardware task switch, which is not emulated");
+    case EXIT_UNKNOWN:
+    case EXIT_KIND_COUNT: break;
+    }
+    return exit_crash(v, x, "an exit nobody handles");
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CPUID, MSRs, control registers, XCR0: what the guest's CPU is. */
+#include "arch/x86/regs.h"
+#include "guest/gmem.h"
+#include "guest/platform.h"
+#include "guest/run.h"
+#include "guest/vm.h"
+#include "lib/bits.h"
+
+/* EAX, ECX.. of a register pair for 64-bit values. */
+static uint64_t edx_eax(const struct vcpu *v)
+{
+    return (v->arch.gpr[RDX] << 32) | (uint32_t)v->arch.gpr[RAX];
+}
+
+static void set_edx_eax(struct vcpu *v, uint64_t value)
+{
+    v->arch.gpr[RAX] = (uint32_t)value;
+    v->arch.gpr[RDX] = value >> 32;
+}
+
+enum outcome exit_cpuid(struct vcpu *v)
+{
+    uint64_t *gpr = v->arch.gpr;
+    uint32_t leaf = (uint32_t)gpr[RAX];
+    uint32_t subleaf = (uint32_t)gpr[RCX];
+    const struct cpuid_leaf *l = cpuid_lookup(&v->cpuid, leaf, subleaf);
+
+    gpr[RAX] = l->eax;
+    gpr[RBX] = l->ebx;
+    gpr[RCX] = l->ecx;
+    gpr[RDX] = l->edx;
+    /* Two answers follow the guest's own registers. */
+    if (leaf == 1 && (vcpu_get_cr4(&v->arch) & CR4_OSXSAVE) != 0)
+        gpr[RCX] |= BIT32(27);
+    if (leaf == 0xd && subleaf == 0)
+        gpr[RBX] = cpuid_xsave_size(&v->cpuid, v->arch.xcr0);
+    return RESUME_NEXT;
+}
+
+enum outcome exit_rdmsr(struct vcpu *v)
+{
+    uint32_t msr = (uint32_t)v->arch.gpr[RCX];
+    uint64_t value;
+
+    if (!msr_read(v, msr, &value)) {
+        v->refused_msrs++;
+        return exit_refuse(v);
+    }
+    set_edx_eax(v, value);
+    return RESUME_NEXT;
+}
+
+enum outcome exit_wrmsr(struct vcpu *v)
+{
+    uint32_t msr = (uint32_t)v->arch.gpr[RCX];
+
+    if (!msr_write(v, msr, edx_eax(v))) {
+        v->refused_msrs++;
+        return exit_refuse(v);
+    }
+    return RESUME_NEXT;
+}
+
+/* SDM 3A "PAE Paging": a write to CR0 or CR4 may load the four PDPTEs from memory. */
+static bool load_pdptes(struct vcpu *v)
+{
+    struct vcpu_state s;
+    uint64_t pdpte[4];
+
+    if (!vcpu_uses_pdptes(&v->arch))
+        return true;
+    vcpu_get_state(&v->arch, &s);
+    if (!gmem_read(v->vm, s.cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
+        return false;
+    for (unsigned i = 0; i < 4; i++) {
+        if ((pdpte[i] & 1) != 0 && (pdpte[i] & 0xfff00000000001e6) != 0)
+            return false; /* reserved bits */
+    }
+    vcpu_set_pdptes(&v->arch, pdpte);
+    return true;
+}
+
+static enum outcome write_cr8(struct vcpu *v, uint64_t value)
+{
+    if (value > 15)
+        return exit_refuse(v);
+    platform_write_cr8(v, value);
+    return RESUME_NEXT;
+}
+
+/* The new CR0 of MOV, CLTS or LMSW (which cannot clear PE). */
+static uint64_t cr0_operand(struct vcpu *v, const struct vcpu_exit *x)
+{
+    uint64_t cr0 = vcpu_get_cr0(&v->arch);
+
+    if (x->u.cr.clts)
+        return cr0 & ~CR0_TS;
+    if (x->u.cr.lmsw)
+        return (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (x->u.cr.lmsw_source & 0xf);
+    return vcpu_get_gpr(&v->arch, x->u.cr.gpr);
+}
+
+enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x)
+{
+    bool ok = false;
+
+    if (x->u.cr.number == 8 && x->u.cr.read) {
+        vcpu_set_gpr(&v->arch, x->u.cr.gpr, lapic_get_cr8(&v->lapic));
+        return RESUME_NEXT;
+    }
+    if (x->u.cr.number == 8)
+        return write_cr8(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
+    if (x->u.cr.number == 0)
+        ok = vcpu_write_cr0(&v->arch, cr0_operand(v, x));
+    if (x->u.cr.number == 4)
+        ok = vcpu_write_cr4(&v->arch, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
+    return ok && load_pdptes(v) ? RESUME_NEXT : exit_refuse(v);
+}
+
+/* SDM 1 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features": x87 always, AVX needs SSE,
+ * AVX-512 all of its parts and AVX. */
+static bool xcr0_valid(uint64_t value, uint64_t allowed)
+{
+    uint64_t avx512 = value & 0xe0;
+
+    if ((value & 1) == 0 || (value & ~allowed) != 0)
+        return false;
+    if ((value & 4) != 0 && (value & 2) == 0)
+        return false;
+    return avx512 == 0 || (avx512 == 0xe0 && (value & 6) == 6);
+}
+
+enum outcome exit_xsetbv(struct vcpu *v)
+{
+    uint64_t value = edx_eax(v);
+
+    if ((uint32_t)v->arch.gpr[RCX] != 0 || !xcr0_valid(value, v->cpuid.xcr0_allowed))
+        return exit_refuse(v);
+    vcpu_set_xcr0(&v->arch, value);
+    return RESUME_NEXT;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the guest takes next. SDM 3A "Priority Among Concurrent Events": NMI before external
+ * interrupts. An event that an exit handler set (an exception) goes first and alone.
+ */
+#include "guest/platform.h"
+#include "guest/run.h"
+#include "guest/vm.h"
+
+static void prepare_nmi(struct vcpu *v)
+{
+    if (v->nmi_pending && vcpu_can_take_nmi(&v->arch)) {
+        v->nmi_pending = false;
+        vcpu_inject(&v->arch, EVENT_NMI, VECTOR_NMI);
+    }
+    vcpu_want_nmi_window(&v->arch, v->nmi_pending);
+}
+
+static void prepare_irq(struct vcpu *v)
+{
+    if (platform_irq_waiting(v) && vcpu_can_take_irq(&v->arch)) {
+        int vector = platform_irq_ack(v);
+
+        if (vector >= 0)
+            vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
+    }
+    vcpu_want_irq_window(&v->arch, platform_irq_waiting(v));
+}
+
+void intr_prepare(struct vcpu *v)
+{
+    v->attention = false;
+    prepare_nmi(v);
+    prepare_irq(v);
+}

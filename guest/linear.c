@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/linear.h"
+
+#include "guest/gva.h"
+#include "guest/vm.h"
+
+static struct gva_context context_of(const struct vcpu *v, const struct vcpu_state *s)
+{
+    return (struct gva_context){
+        .cr0 = s->cr0,
+        .cr3 = s->cr3,
+        .cr4 = s->cr4,
+        .efer = s->efer,
+        .rflags = s->rflags,
+        .cpl = s->cpl,
+        .phys_bits = (uint8_t)v->cpuid.extended[8].eax,
+    };
+}
+
+/* Memory that is not there reads as nothing the CPU could use: #GP is the nearest to a bus error. */
+static void give_fault(struct vcpu *v, enum gva_result r, uint64_t gva, uint32_t pf_error)
+{
+    if (r == GVA_PAGE_FAULT)
+        vcpu_inject_page_fault(&v->arch, gva, pf_error);
+    else
+        vcpu_inject_error(&v->arch, VECTOR_GP, 0);
+}
+
+size_t linear_fetch(struct vcpu *v, const struct vcpu_state *s, uint8_t buf[15])
+{
+    struct gva_context ctx = context_of(v, s);
+    struct gva_fault fault;
+    enum gva_result r = gva_read(v->vm, &ctx, s->cs_base + s->rip, buf, 15, GVA_FETCH, &fault);
+
+    if (fault.copied == 0)
+        give_fault(v, r, fault.gva, fault.pf_error);
+    return fault.copied;
+}
+
+bool linear_read(struct vcpu *v, uint64_t gva, void *buf, size_t len)
+{
+    struct vcpu_state s;
+    struct gva_fault fault;
+
+    vcpu_get_state(&v->arch, &s);
+    struct gva_context ctx = context_of(v, &s);
+    enum gva_result r = gva_read(v->vm, &ctx, gva, buf, len, GVA_READ, &fault);
+
+    if (r == GVA_OK)
+        return true;
+    give_fault(v, r, fault.gva, fault.pf_error);
+    return false;
+}
+
+bool linear_write(struct vcpu *v, uint64_t gva, const void *buf, size_t len)
+{
+    struct vcpu_state s;
+    uint64_t gpa[4];
+
+    vcpu_get_state(&v->arch, &s);
+    struct gva_context ctx = context_of(v, &s);
+
+    /* All bytes are translated before one is written: a fault leaves nothing half done. */
+    for (size_t i = 0; i < len; i++) {
+        uint32_t pf_error;
+        enum gva_result r = gva_translate(v->vm, &ctx, gva + i, GVA_WRITE, &gpa[i], &pf_error);
+
+        if (r != GVA_OK) {
+            give_fault(v, r, gva + i, pf_error);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!gmem_write(v->vm, gpa[i], (const uint8_t *)buf + i, 1)) {
+            give_fault(v, GVA_NO_MEMORY, gva + i, 0);
+            return false;
+        }
+    }
+    return true;
+}

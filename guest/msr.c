@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/msr.h"
+
+#include <stddef.h>
+
+#include "arch/x86/regs.h"
+#include "guest/platform.h"
+#include "guest/vm.h"
+#include "lib/bits.h"
+#include "lib/compiler.h"
+#include "lib/string.h"
+
+#define MTRRCAP_VALUE     (0x500u | MSR_MTRR_VARIABLE) /* WC, fixed ranges, VCNT */
+#define MTRR_DEF_ENABLED  0xc06u                       /* E, FE, write-back */
+#define MTRR_DEF_WRITABLE 0xcffu
+#define MTRR_WB           0x0606060606060606ull
+#define MTRR_VARIABLE_END (MSR_MTRR_PHYSBASE0 + 2 * MSR_MTRR_VARIABLE)
+
+/* IA32_MISC_ENABLE: fast strings [0], no BTS [11], no PEBS [12]. */
+#define MISC_ENABLE_VALUE 0x1801u
+
+/* No microcode work-around of the guest's applies: report a revision above all. */
+#define BIOS_SIGN_VALUE 0xffffffff00000000ull
+
+static const uint32_t fixed_mtrrs[] = {
+    0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+};
+_Static_assert(ARRAY_LEN(fixed_mtrrs) == ARRAY_LEN(((struct msr_store *)0)->mtrr_fixed),
+               "one store for each");
+
+void msr_reset(struct msr_store *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->mtrr_def_type = MTRR_DEF_ENABLED;
+    for (size_t i = 0; i < ARRAY_LEN(s->mtrr_fixed); i++)
+        s->mtrr_fixed[i] = MTRR_WB;
+}
+
+/* The store of an MTRR; NULL if there is no such one. */
+static uint64_t *find_mtrr(struct msr_store *s, uint32_t msr)
+{
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return &s->mtrr_def_type;
+    if (msr >= MSR_MTRR_PHYSBASE0 && msr < MTRR_VARIABLE_END)
+        return &s->mtrr_variable[msr - MSR_MTRR_PHYSBASE0];
+    for (size_t i = 0; i < ARRAY_LEN(fixed_mtrrs); i++) {
+        if (fixed_mtrrs[i] == msr)
+            return &s->mtrr_fixed[i];
+    }
+    return NULL;
+}
+
+/* MSRs with one value for ever; writes of them are #GP unless msr_write drops them. */
+static bool read_constant(uint32_t msr, uint64_t *value)
+{
+    switch (msr) {
+    case MSR_FEATURE_CONTROL: *value = FEATURE_CONTROL_LOCK; return true;
+    case MSR_MTRRCAP: *value = MTRRCAP_VALUE; return true;
+    case MSR_MISC_ENABLE: *value = MISC_ENABLE_VALUE; return true;
+    case MSR_BIOS_SIGN_ID: *value = BIOS_SIGN_VALUE; return true;
+    case MSR_PLATFORM_ID:
+    case MSR_MCG_CAP:
+    case MSR_MCG_STATUS:
+    case MSR_DEBUGCTL: *value = 0; return true;
+    default: return false;
+    }
+}
+
+static bool is_x2apic(uint32_t msr)
+{
+    return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
+}
+
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    if (is_x2apic(msr))
+        return lapic_rdmsr(&v->lapic, msr, value, vm_now(v->vm));
+    if (msr == MSR_TSC_DEADLINE) {
+        uint64_t deadline = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm));
+
+        *value = deadline == 0 ? 0 : deadline + v->tsc_skew;
+        return true;
+    }
+    if (msr == MSR_APIC_BASE) {
+        *value = lapic_read_base(&v->lapic);
+        return true;
+    }
+    uint64_t *mtrr = find_mtrr(&v->msrs, msr);
+
+    if (mtrr != NULL) {
+        *value = *mtrr;
+        return true;
+    }
+    return read_constant(msr, value);
+}
+
+static void write_tsc(struct vcpu *v, uint64_t value)
+{
+    v->tsc_skew = value - vm_now(v->vm);
+    vcpu_set_tsc_offset(&v->arch, v->tsc_skew - v->vm->tsc_start);
+}
+
+/* 0, 1, 4, 5, 6: the memory types there are. SDM 3A "Memory Type Range Registers (MTRRs)". */
+static bool is_memory_type(uint64_t type)
+{
+    return type < 8 && (0x73u >> type & 1) != 0;
+}
+
+static bool write_mtrr(uint64_t *mtrr, uint32_t msr, uint64_t value)
+{
+    if (msr == MSR_MTRR_DEF_TYPE && (value & ~(uint64_t)MTRR_DEF_WRITABLE) != 0)
+        return false;
+    if (msr == MSR_MTRR_DEF_TYPE && !is_memory_type(value & 0xff))
+        return false;
+    if (msr >= MSR_MTRR_FIX64K_00000 && msr != MSR_MTRR_DEF_TYPE) {
+        for (unsigned i = 0; i < 64; i += 8) {
+            if (!is_memory_type(value >> i & 0xff))
+                return false;
+        }
+    }
+    *mtrr = value;
+    return true;
+}
+
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    if (msr == MSR_TSC_DEADLINE) {
+        platform_write_tsc_deadline(v, value == 0 ? 0 : value - v->tsc_skew);
+        return true;
+    }
+    if (is_x2apic(msr))
+        return platform_write_x2apic(v, msr, value);
+    uint64_t *mtrr = find_mtrr(&v->msrs, msr);
+
+    if (mtrr != NULL)
+        return write_mtrr(mtrr, msr, value);
+    switch (msr) {
+    case MSR_TSC: write_tsc(v, value); return true;
+    case MSR_APIC_BASE: return platform_write_apic_base(v, value);
+    case MSR_BIOS_SIGN_ID: /* the first half of reading the microcode revision */
+    case MSR_MISC_ENABLE: return true;
+    case MSR_MCG_STATUS:
+    case MSR_DEBUGCTL: return value == 0;
+    default: return false;
+    }
+}

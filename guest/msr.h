@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The MSRs a guest has, beside those that need no exit (arch/x86/vmx/vcpu.c lists them). Whatever
+ * is not named here is #GP. SDM 4 "Model-Specific Registers".
+ */
+#ifndef GUEST_MSR_H
+#define GUEST_MSR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+
+#define MSR_MTRR_VARIABLE 8 /* base/mask pairs */
+
+/* MSRs that only keep what the guest wrote: all its RAM is write-back by EPT and PAT. */
+struct msr_store {
+    uint64_t mtrr_def_type;
+    uint64_t mtrr_variable[2 * MSR_MTRR_VARIABLE];
+    uint64_t mtrr_fixed[11];
+};
+
+/* Values after power-on: MTRRs enabled, default write-back, as firmware leaves them. */
+void msr_reset(struct msr_store *s);
+
+/*
+ * Carry out RDMSR or WRMSR.
+ *   return  false: the guest gets #GP(0)
+ * Context: the vCPU's core.
+ */
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+
+#endif

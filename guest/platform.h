@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The wiring diagram of a guest's PC: which device answers at which port or address, and which
+ * output goes to which input. Devices know nothing of each other; they meet here.
+ *
+ * Context of all functions: the vCPU's core, root mode; each takes vm->lock itself.
+ */
+#ifndef GUEST_PLATFORM_H
+#define GUEST_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+struct vm;
+
+/*
+ * State of all devices after power-on, and after a reset: the RTC keeps its time and memory.
+ * The vCPUs' timers are set by the first platform_advance().
+ *   unix_time  seconds since 1970
+ */
+void platform_power_on(struct vm *vm, uint64_t unix_time);
+void platform_reset(struct vm *vm);
+
+/*
+ * IN and OUT.
+ *   size    1, 2 or 4 bytes; a device of 8-bit ports is asked for each port by itself
+ *   return  value in the low `size` bytes; all ones where nothing is
+ */
+uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size);
+void platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
+
+/* The same for guest-physical addresses outside RAM; size 1, 2, 4 or 8. */
+uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size);
+void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value);
+
+/* MSR writes with effects beyond the local APIC; false: #GP. */
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time);
+bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value);
+bool platform_write_apic_base(struct vcpu *v, uint64_t value);
+void platform_write_cr8(struct vcpu *v, uint64_t value);
+
+/* The vCPU's deadline has come: let every device that is due act, and set the next deadline. */
+void platform_advance(struct vcpu *v);
+
+/* Another core asked for something: REQUEST_* bits. */
+void platform_requests(struct vcpu *v, uint32_t requests);
+
+/*
+ * The vector of the interrupt the vCPU should take now, acknowledged; -1: none.
+ * platform_irq_waiting() says whether there is one.
+ */
+bool platform_irq_waiting(const struct vcpu *v);
+int platform_irq_ack(struct vcpu *v);
+
+#endif

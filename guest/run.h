@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a vCPU, and what an exit handler can answer. */
+#ifndef GUEST_RUN_H
+#define GUEST_RUN_H
+
+#include "arch/x86/vcpu.h"
+
+struct vcpu;
+
+/* What is to happen after an exit was handled. Only vcpu_loop acts on it. */
+enum outcome {
+    RESUME,      /* go on where the guest is (an event may have been set) */
+    RESUME_NEXT, /* go on behind the instruction that caused the exit */
+    STOP_VM,     /* vm->wish says what comes next */
+};
+
+/* Run a vCPU until its VM stops. Context: its own core. */
+void vcpu_loop(struct vcpu *v);
+
+/* Decide what to inject at the next entry, or ask for a window: guest/intr.c. */
+void intr_prepare(struct vcpu *v);
+
+/* One exit: guest/exit.c. */
+enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x);
+
+/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c. */
+enum outcome exit_cpuid(struct vcpu *v);
+enum outcome exit_rdmsr(struct vcpu *v);
+enum outcome exit_wrmsr(struct vcpu *v);
+enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x);
+enum outcome exit_xsetbv(struct vcpu *v);
+enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x);
+enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
+enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
+
+/* The guest did what its CPU refuses: #GP(0), #UD. */
+enum outcome exit_refuse(struct vcpu *v);
+enum outcome exit_undefined(struct vcpu *v);
+
+/* The guest cannot go on; `why` is logged with its registers. */
+enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest: struct vm and its struct vcpu. Two of the three owners of writable state (the third is
+ * struct cpu). Devices are here by value; nothing is allocated after boot.
+ */
+#ifndef GUEST_VM_H
+#define GUEST_VM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/vcpu.h"
+#include "devices/acpi_pm.h"
+#include "devices/i8254.h"
+#include "devices/i8259.h"
+#include "devices/ioapic.h"
+#include "devices/lapic.h"
+#include "devices/mc146818.h"
+#include "devices/ns16550.h"
+#include "devices/pci_host.h"
+#include "devices/reset_ports.h"
+#include "guest/config.h"
+#include "guest/cpuid.h"
+#include "guest/msr.h"
+#include "lib/ring.h"
+#include "lib/spinlock.h"
+#include "mm/ept.h"
+
+#define VM_VCPU_MAX 1 /* SMP guests come with INIT and SIPI; scripts/gen_config.py refuses more */
+
+struct vm;
+
+/* What another core may ask of a vCPU, with a kick: bits of vcpu.requests. */
+#define REQUEST_CONSOLE_RX 0x1u /* bytes are in vm->console_rx */
+#define REQUEST_CONSOLE_TX 0x2u /* there is room in vm->console_tx again */
+
+struct vcpu {
+    struct vcpu_arch arch;
+    struct vm *vm;
+    struct lapic lapic;
+    uint32_t index; /* also its APIC ID */
+    uint32_t core;  /* index of the physical core it owns */
+
+    bool attention;       /* intr_prepare has something to look at before the next entry */
+    bool nmi_pending;
+    bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
+    atomic_uint requests; /* REQUEST_*; the only field other cores write */
+
+    uint64_t tsc_skew; /* guest TSC - VM time: what the guest's own writes of its TSC added */
+    struct msr_store msrs;
+    struct cpuid_table cpuid;
+
+    uint64_t exits[EXIT_KIND_COUNT];
+    uint64_t refused_msrs;
+};
+
+enum vm_state {
+    VM_LOADING,
+    VM_RUNNING,
+    VM_POWERED_OFF, /* the guest switched itself off */
+    VM_CRASHED,     /* it did something that cannot go on; the record was printed */
+};
+
+/* What a running guest wants to become; set by devices and exits, acted on by vm_run. */
+enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH };
+
+struct vm {
+    const struct guest_config *config;
+    uint32_t index;
+    _Atomic enum vm_state state;
+    enum vm_wish wish;
+    bool has_exit_status;
+    uint32_t exit_status; /* what the guest wrote to the debug exit port */
+    uint32_t resets;
+
+    uint64_t ram_hpa; /* guest-physical 0 .. config->memory - 1 is here */
+    struct ept ept;
+    uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
+    uint64_t tsc_hz;
+
+    struct spinlock lock; /* everything from here to the rings */
+    struct i8259 i8259;
+    struct i8254 i8254;
+    struct ioapic ioapic;
+    struct mc146818 rtc;
+    struct ns16550 uart;
+    struct acpi_pm pm;
+    struct pci_host pci;
+    struct reset_ports reset_ports;
+    uint32_t irq_levels; /* bit n: ISA IRQ n is asserted */
+
+    uint64_t unclaimed_io;   /* accesses to ports and memory where nothing is */
+    uint32_t logged;         /* lines this guest has caused, for the limit */
+
+    struct ring console_tx;      /* from the guest's UART to the console */
+    struct ring console_rx;      /* from the keyboard */
+    atomic_bool console_blocked; /* the UART holds bytes that console_tx had no room for */
+
+    struct vcpu vcpu[VM_VCPU_MAX];
+};
+
+/* One per guest of the config, in its order; defined in the generated config.c. */
+extern struct vm vms[];
+
+struct pages;
+
+/*
+ * Give a guest its memory, tables and vCPUs. Boot processor, once, before pages_freeze().
+ *   problem  out: what was wrong, in words
+ */
+MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t tsc_hz,
+                              const char **problem);
+
+/*
+ * Run a guest on its core until it has ended for good; the core must be vcpu[0].core.
+ *   unix_time  seconds since 1970 now, for its RTC
+ */
+void vm_run(struct vm *vm, uint64_t unix_time);
+
+/* Whether every guest has ended. */
+bool vm_all_ended(void);
+
+/* Log a line about a guest: "guest NAME: ...". At most 20 per guest until it is reset. */
+void vm_log(struct vm *vm, const char *fmt, ...) PRINTF(2, 3);
+
+/* "running", "powered off", ... */
+const char *vm_state_name(const struct vm *vm);
+
+/* VM time: TSC ticks since power-on, the clock of all its devices. */
+uint64_t vm_now(const struct vm *vm);
+
+#endif

@@ -1,0 +1,637 @@
+/* unit: devices/mc146818.c */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MC146818A. Expected values: MC146818A data sheet; the C library's calendar; Linux 6.1 rtc code.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "devices/mc146818.h"
+#include "devices/time.h"
+
+#define HZ       1000000000ull
+#define US       1000ull
+#define CENTURY  0x32
+#define T0       1700000000u /* 2023-11-14 22:13:20, a Tuesday */
+#define MIDNIGHT 1700006400u /* 2023-11-15 00:00:00 */
+#define NEW_YEAR 1703980800u /* 2023-12-31 00:00:00 */
+
+enum { SEC, SEC_ALARM, MIN, MIN_ALARM, HOUR, HOUR_ALARM, WDAY, MDAY, MON, YEAR, A, B, C, D };
+
+static uint8_t in(struct mc146818 *rtc, uint8_t reg, uint64_t now)
+{
+    uint8_t value;
+
+    mc146818_write(rtc, 0x70, reg, now);
+    value = mc146818_read(rtc, 0x71, now);
+    assert_true(mc146818_ok(rtc));
+    return value;
+}
+
+static void out(struct mc146818 *rtc, uint8_t reg, uint8_t value, uint64_t now)
+{
+    mc146818_write(rtc, 0x70, reg, now);
+    mc146818_write(rtc, 0x71, value, now);
+    assert_true(mc146818_ok(rtc));
+}
+
+static struct mc146818 fresh(uint64_t unix_seconds)
+{
+    struct mc146818 rtc;
+
+    mc146818_reset(&rtc, HZ, 0, unix_seconds);
+    assert_true(mc146818_ok(&rtc));
+    return rtc;
+}
+
+static void advance(struct mc146818 *rtc, uint64_t now)
+{
+    mc146818_advance(rtc, now);
+    assert_true(mc146818_ok(rtc));
+}
+
+static unsigned bcd(uint8_t byte)
+{
+    return (byte >> 4) * 10u + (byte & 15u);
+}
+
+/* The clock in BCD and 24-hour mode against the C library. */
+static void assert_shows(struct mc146818 *rtc, uint64_t now, time_t want)
+{
+    struct tm tm;
+
+    assert_non_null(gmtime_r(&want, &tm));
+    assert_int_equal(bcd(in(rtc, SEC, now)), tm.tm_sec);
+    assert_int_equal(bcd(in(rtc, MIN, now)), tm.tm_min);
+    assert_int_equal(bcd(in(rtc, HOUR, now)), tm.tm_hour);
+    assert_int_equal(bcd(in(rtc, WDAY, now)), tm.tm_wday + 1);
+    assert_int_equal(bcd(in(rtc, MDAY, now)), tm.tm_mday);
+    assert_int_equal(bcd(in(rtc, MON, now)), tm.tm_mon + 1);
+    assert_int_equal(bcd(in(rtc, YEAR, now)), (tm.tm_year + 1900) % 100);
+    assert_int_equal(bcd(in(rtc, CENTURY, now)), (tm.tm_year + 1900) / 100);
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+    return *seed >> 33;
+}
+
+static void test_power_on_registers(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    assert_int_equal(in(&rtc, A, 0), 0x26);
+    assert_int_equal(in(&rtc, B, 0), 0x02);
+    assert_int_equal(in(&rtc, C, 0), 0x00);
+    assert_int_equal(in(&rtc, D, 0), 0x80);
+    assert_int_equal(mc146818_read(&rtc, 0x70, 0), 0xff);
+    assert_false(mc146818_irq(&rtc));
+    assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+    assert_shows(&rtc, 0, T0);
+}
+
+static void test_calendar_agrees_with_the_c_library(void **state)
+{
+    uint64_t seed = 5;
+
+    (void)state;
+    assert_int_equal(sizeof(time_t), 8);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t start = next_random(&seed) * 40 % 250000000000ull; /* to the year 9892 */
+        uint64_t later = next_random(&seed) % (10ull << (next_random(&seed) % 28));
+        struct mc146818 rtc = fresh(start);
+
+        assert_shows(&rtc, 0, (time_t)start);
+        assert_shows(&rtc, later * HZ + 1, (time_t)(start + later));
+    }
+}
+
+static void test_calendar_across_leap_days_and_centuries(void **state)
+{
+    static const time_t ends[] = {
+        951782399,   /* 2000-02-28 23:59:59 */
+        951868799,   /* 2000-02-29 23:59:59 */
+        946684799,   /* 1999-12-31 23:59:59 */
+        4107542399,  /* 2100-02-28 23:59:59, no leap year */
+        1709164799,  /* 2024-02-28 23:59:59 */
+        13574563199, /* 2400-02-28 23:59:59 */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct mc146818 rtc = fresh((uint64_t)ends[i]);
+
+        assert_shows(&rtc, HZ - 1, ends[i]);
+        assert_shows(&rtc, HZ, ends[i] + 1);
+        assert_shows(&rtc, HZ + 86400 * HZ, ends[i] + 86401);
+    }
+}
+
+static void test_clock_keeps_time_over_years_unread_or_read(void **state)
+{
+    struct mc146818 unread = fresh(T0);
+    struct mc146818 read = fresh(T0);
+    uint64_t three_years = 3 * 365 * 86400ull;
+
+    (void)state;
+    for (uint64_t t = 0; t < three_years; t += 3599) { /* renumbers the divider many times */
+        advance(&read, t * HZ + HZ / 2);
+        advance(&read, t * HZ + HZ / 2 - 300); /* another core's clock */
+    }
+    assert_shows(&unread, three_years * HZ + HZ / 2, (time_t)(T0 + three_years));
+    assert_shows(&read, three_years * HZ + HZ / 2, (time_t)(T0 + three_years));
+}
+
+static void test_clock_of_another_core_behind_changes_nothing(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    assert_shows(&rtc, 5 * HZ, T0 + 5);
+    assert_int_equal(in(&rtc, C, 5 * HZ), 0x50);
+    assert_shows(&rtc, 5 * HZ - 100, T0 + 5);
+    assert_int_equal(in(&rtc, C, 5 * HZ - 100), 0x00);
+    assert_shows(&rtc, 6 * HZ, T0 + 6);
+}
+
+static void test_uip_rises_2228_us_before_the_second_changes(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+    uint64_t up = HZ - 2228 * US;
+
+    (void)state;
+    assert_int_equal(in(&rtc, A, 0), 0x26);
+    assert_int_equal(in(&rtc, A, up - 31 * US), 0x26); /* one crystal tick either way */
+    assert_int_equal(in(&rtc, A, up + 31 * US), 0xa6);
+    assert_int_equal(in(&rtc, A, HZ - 1), 0xa6);
+    assert_int_equal(in(&rtc, SEC, HZ - 1), 0x20);
+    assert_int_equal(in(&rtc, SEC, HZ), 0x21);
+    assert_int_equal(in(&rtc, A, HZ), 0x26);
+}
+
+static void test_set_stops_updates_and_hides_uip(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, B, 0x82, HZ / 2);
+    assert_int_equal(in(&rtc, A, HZ - 1), 0x26);
+    assert_shows(&rtc, 100 * HZ, T0);
+    assert_int_equal(in(&rtc, C, 100 * HZ) & 0x30, 0);
+    out(&rtc, B, 0x02, 100 * HZ + HZ / 2);
+    assert_shows(&rtc, 101 * HZ - 1, T0);
+    assert_shows(&rtc, 101 * HZ, T0 + 1); /* the divider chain kept its phase */
+}
+
+static void test_set_clears_uie(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, B, 0x72, 0);
+    assert_int_equal(in(&rtc, B, 0), 0x72);
+    out(&rtc, B, 0xf2, 0);
+    assert_int_equal(in(&rtc, B, 0), 0xe2);
+}
+
+static void test_binary_and_12_hour_formats(void **state)
+{
+    static const uint8_t bcd12[24] = {0x12, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+                                      0x08, 0x09, 0x10, 0x11, 0x92, 0x81, 0x82, 0x83,
+                                      0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x90, 0x91};
+    struct mc146818 rtc = fresh(MIDNIGHT);
+
+    (void)state;
+    out(&rtc, B, 0x80, 0);
+    out(&rtc, HOUR, 0x12, 0);
+    out(&rtc, B, 0x00, 0);
+    for (unsigned h = 0; h < 24; h++)
+        assert_int_equal(in(&rtc, HOUR, h * 3600 * HZ), bcd12[h]);
+    assert_int_equal(in(&rtc, MDAY, 86399 * HZ), 0x15);
+    assert_int_equal(in(&rtc, MDAY, 86400 * HZ), 0x16);
+    assert_int_equal(in(&rtc, HOUR, 86400 * HZ), 0x12);
+    rtc = fresh(MIDNIGHT);
+    out(&rtc, B, 0x84, 0); /* binary, 12 hours: 11:59:59 PM on the 31st of December 1999 */
+    out(&rtc, SEC, 59, 0);
+    out(&rtc, MIN, 59, 0);
+    out(&rtc, HOUR, 0x8b, 0);
+    out(&rtc, WDAY, 6, 0);
+    out(&rtc, MDAY, 31, 0);
+    out(&rtc, MON, 12, 0);
+    out(&rtc, YEAR, 99, 0);
+    out(&rtc, CENTURY, 19, 0);
+    out(&rtc, B, 0x04, 0);
+    assert_int_equal(in(&rtc, HOUR, HZ), 12);
+    assert_int_equal(in(&rtc, WDAY, HZ), 7);
+    assert_int_equal(in(&rtc, MDAY, HZ), 1);
+    assert_int_equal(in(&rtc, MON, HZ), 1);
+    assert_int_equal(in(&rtc, YEAR, HZ), 0);
+    assert_int_equal(in(&rtc, CENTURY, HZ), 20);
+}
+
+static void test_direct_writes_of_the_date_stay_until_midnight(void **state)
+{
+    struct mc146818 rtc = fresh(T0); /* November */
+
+    (void)state;
+    out(&rtc, MDAY, 0x31, 0);
+    assert_int_equal(in(&rtc, MDAY, 5 * HZ), 0x31);
+    out(&rtc, MON, 0x12, 5 * HZ);
+    assert_int_equal(in(&rtc, MDAY, 6 * HZ), 0x31);
+    assert_int_equal(in(&rtc, MON, 6 * HZ), 0x12);
+}
+
+/* mc146818_get_time() of Linux 6.1 drivers/rtc/rtc-mc146818-lib.c: it waits UIP out. */
+static uint64_t linux_get_time(struct mc146818 *rtc, uint64_t now, struct tm *tm)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        uint8_t seconds = in(rtc, SEC, now);
+
+        if ((in(rtc, A, now += US) & 0x80) != 0) {
+            now += 100 * US;
+            continue;
+        }
+        if (seconds != in(rtc, SEC, now += US))
+            continue;
+        tm->tm_sec = (int)bcd(seconds);
+        tm->tm_min = (int)bcd(in(rtc, MIN, now += US));
+        tm->tm_hour = (int)bcd(in(rtc, HOUR, now += US));
+        tm->tm_mday = (int)bcd(in(rtc, MDAY, now += US));
+        tm->tm_mon = (int)bcd(in(rtc, MON, now += US)) - 1;
+        tm->tm_year = (int)bcd(in(rtc, YEAR, now += US));
+        tm->tm_year += ((int)bcd(in(rtc, CENTURY, now += US)) - 19) * 100;
+        if ((in(rtc, A, now += US) & 0x80) == 0 && seconds == in(rtc, SEC, now += US))
+            return now;
+    }
+    fail_msg("the clock cannot be read");
+    return now;
+}
+
+static void test_linux_reads_a_consistent_time_at_any_moment(void **state)
+{
+    struct mc146818 rtc = fresh(NEW_YEAR - 5);
+    uint64_t now = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct tm tm = {0};
+
+        now = linux_get_time(&rtc, now, &tm);
+        assert_int_equal(timegm(&tm), (time_t)(NEW_YEAR - 5 + now / HZ));
+        now += 337 * US;
+    }
+}
+
+/* mc146818_set_time() of Linux 6.1: the first update comes half a second after the release. */
+static void test_linux_sets_the_time(void **state)
+{
+    static const uint8_t regs[] = {YEAR, MON, MDAY, HOUR, MIN, SEC, CENTURY};
+    static const uint8_t values[] = {0x30, 0x06, 0x15, 0x23, 0x59, 0x59, 0x20};
+    struct mc146818 rtc = fresh(T0);
+    uint64_t t = 12345678901ull;
+
+    (void)state;
+    out(&rtc, B, 0x82, t);
+    out(&rtc, A, 0x76, t);
+    for (unsigned i = 0; i < sizeof(regs); i++)
+        out(&rtc, regs[i], values[i], t);
+    out(&rtc, B, 0x02, t + 10 * HZ);
+    assert_int_equal(in(&rtc, SEC, t + 20 * HZ), 0x59); /* the divider chain is held */
+    t += 30 * HZ;
+    out(&rtc, A, 0x26, t);
+    for (unsigned i = 0; i < sizeof(regs); i++)
+        assert_int_equal(in(&rtc, regs[i], t + HZ / 2 - 1), values[i]);
+    assert_int_equal(in(&rtc, A, t + HZ / 2 - 1), 0xa6);
+    assert_int_equal(in(&rtc, SEC, t + HZ / 2), 0x00);
+    assert_int_equal(in(&rtc, HOUR, t + HZ / 2), 0x00);
+    assert_int_equal(in(&rtc, MDAY, t + HZ / 2), 0x16);
+    assert_int_equal(in(&rtc, SEC, t + HZ / 2 + HZ - 1), 0x00);
+    assert_int_equal(in(&rtc, SEC, t + HZ / 2 + HZ), 0x01);
+}
+
+/* Data sheet table "Periodic Interrupt Rate", 32.768 kHz column, in microseconds. */
+static void test_periodic_interrupt_rates(void **state)
+{
+    static const double period_us[16] = {0,       3906.25,  7812.5,  122.070, 244.141, 488.281,
+                                         976.562, 1953.125, 3906.25, 7812.5,  15625,   31250,
+                                         62500,   125000,   250000,  500000};
+
+    (void)state;
+    for (uint8_t rate = 0; rate < 16; rate++) {
+        struct mc146818 rtc = fresh(T0);
+        unsigned interrupts = 0;
+        uint64_t now = 0;
+
+        out(&rtc, A, 0x20 | rate, 0);
+        out(&rtc, B, 0x42, 0);
+        while (mc146818_deadline(&rtc) <= 2 * HZ) {
+            now = mc146818_deadline(&rtc);
+            advance(&rtc, now - 1);
+            assert_false(mc146818_irq(&rtc));
+            advance(&rtc, now);
+            assert_true(mc146818_irq(&rtc));
+            assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+            assert_int_equal(in(&rtc, C, now) & 0xc0, 0xc0);
+            assert_false(mc146818_irq(&rtc));
+            interrupts++;
+        }
+        assert_int_equal(interrupts, rate == 0 ? 0 : (unsigned)(2e6 / period_us[rate] + 0.5));
+    }
+}
+
+static void test_periodic_flag_rises_without_enable_and_late(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    assert_int_equal(in(&rtc, C, 900 * US), 0x00);
+    assert_int_equal(in(&rtc, C, 1000 * US), 0x40);
+    assert_int_equal(in(&rtc, C, 1001 * US), 0x00);
+    out(&rtc, A, 0x20, 1001 * US);
+    assert_int_equal(in(&rtc, C, HZ - 1), 0x00);
+    out(&rtc, A, 0x26, HZ - 1);
+    out(&rtc, B, 0x42, HZ - 1);
+    advance(&rtc, 5 * HZ); /* many periods missed: one interrupt */
+    assert_true(mc146818_irq(&rtc));
+    assert_int_equal(in(&rtc, C, 5 * HZ), 0xd0);
+    assert_in_range(mc146818_deadline(&rtc), 5 * HZ + 976 * US, 5 * HZ + 977 * US);
+}
+
+static void test_update_ended_interrupt_each_second(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, B, 0x12, 0);
+    for (uint64_t s = 1; s <= 5; s++) {
+        assert_true(mc146818_deadline(&rtc) == s * HZ);
+        advance(&rtc, s * HZ - 1);
+        assert_false(mc146818_irq(&rtc));
+        advance(&rtc, s * HZ);
+        assert_true(mc146818_irq(&rtc));
+        assert_int_equal(in(&rtc, C, s * HZ) & 0xb0, 0x90);
+        assert_false(mc146818_irq(&rtc));
+    }
+}
+
+static void test_enable_with_flag_set_interrupts_at_once(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    advance(&rtc, HZ);
+    assert_false(mc146818_irq(&rtc));
+    out(&rtc, B, 0x12, HZ);
+    assert_true(mc146818_irq(&rtc));
+    out(&rtc, B, 0x02, HZ);
+    assert_false(mc146818_irq(&rtc));
+}
+
+static void set_alarm(struct mc146818 *rtc, uint8_t hour, uint8_t minute, uint8_t second)
+{
+    out(rtc, HOUR_ALARM, hour, 0);
+    out(rtc, MIN_ALARM, minute, 0);
+    out(rtc, SEC_ALARM, second, 0);
+    out(rtc, B, in(rtc, B, 0) | 0x20, 0);
+}
+
+static void test_alarm_times(void **state)
+{
+    static const struct {
+        uint8_t hour, minute, second;
+        uint32_t after; /* seconds after T0, 22:13:20 */
+    } cases[] = {
+        {0x22, 0x13, 0x21, 1    },
+        {0x22, 0x13, 0x20, 86400},
+        {0x22, 0x13, 0x19, 86399},
+        {0x22, 0x14, 0x00, 40   },
+        {0x23, 0x00, 0x00, 2800 },
+        {0x00, 0x00, 0x00, 6400 },
+        {0xff, 0xff, 0xff, 1    },
+        {0xc0, 0xc0, 0x00, 40   },
+        {0xff, 0xff, 0x20, 60   },
+        {0xff, 0x13, 0x20, 3600 },
+        {0xff, 0x13, 0xff, 1    },
+        {0xff, 0x12, 0x59, 3579 },
+        {0x21, 0xff, 0xff, 82000},
+        {0x22, 0xff, 0x19, 59   },
+        {0x22, 0x12, 0xff, 86320},
+        {0x03, 0xff, 0x05, 17205},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct mc146818 rtc = fresh(T0);
+        uint64_t due = cases[i].after * HZ;
+
+        set_alarm(&rtc, cases[i].hour, cases[i].minute, cases[i].second);
+        assert_true(mc146818_deadline(&rtc) == due);
+        advance(&rtc, due - 1);
+        assert_false(mc146818_irq(&rtc));
+        /* 18 hours on, the divider chain has been renumbered: rounded up to a TSC tick */
+        assert_in_range(mc146818_deadline(&rtc), due, due + 1);
+        due = mc146818_deadline(&rtc);
+        advance(&rtc, due);
+        assert_true(mc146818_irq(&rtc));
+        assert_int_equal(in(&rtc, C, due) & 0xa0, 0xa0);
+    }
+}
+
+static void test_alarm_that_no_clock_shows_never_comes(void **state)
+{
+    static const uint8_t bad[][3] = {
+        {0x24, 0,    0   },
+        {0,    0x60, 0   },
+        {0,    0,    0x60},
+        {0x1a, 0,    0   },
+        {0xff, 0xff, 0x0a},
+        {0xbf, 0,    0   }
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct mc146818 rtc = fresh(T0);
+
+        set_alarm(&rtc, bad[i][0], bad[i][1], bad[i][2]);
+        assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+        advance(&rtc, 100000 * HZ);
+        assert_false(mc146818_irq(&rtc));
+    }
+}
+
+/* 12-hour, binary alarms of random patterns: a clock stepped each second is the judge. */
+static void test_alarm_flag_is_the_same_stepped_or_jumped(void **state)
+{
+    uint64_t seed = 11;
+
+    (void)state;
+    for (unsigned i = 0; i < 60; i++) {
+        struct mc146818 a = fresh(T0);
+        uint64_t span = next_random(&seed) % 9000;
+
+        out(&a, B, (uint8_t)(next_random(&seed) & 0x06), 0);
+        for (uint8_t reg = SEC; reg <= YEAR; reg++) {
+            uint64_t r = next_random(&seed);
+
+            out(&a, reg, (r >> 16) % 3 == 0 ? 0xff : (uint8_t)(r % 0x26), 0);
+        }
+        advance(&a, HZ);
+        (void)in(&a, C, HZ);
+        struct mc146818 b = a;
+        for (uint64_t s = 2; s <= span; s++)
+            advance(&a, s * HZ);
+        advance(&a, (2 + span) * HZ);
+        advance(&b, (2 + span) * HZ);
+        assert_memory_equal(a.cmos, b.cmos, sizeof(a.cmos));
+    }
+}
+
+static void test_reset_line_keeps_time_and_memory(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, 0x40, 0x5a, 0);
+    out(&rtc, B, 0x7a, 0);
+    advance(&rtc, 3 * HZ);
+    assert_true(mc146818_irq(&rtc));
+    mc146818_reset_line(&rtc, 3 * HZ);
+    assert_true(mc146818_ok(&rtc));
+    assert_false(mc146818_irq(&rtc));
+    assert_int_equal(in(&rtc, B, 3 * HZ), 0x02);
+    assert_int_equal(in(&rtc, C, 3 * HZ), 0x00);
+    assert_int_equal(in(&rtc, 0x40, 3 * HZ), 0x5a);
+    assert_shows(&rtc, 3 * HZ, T0 + 3);
+}
+
+static void test_memory_bytes_and_platform_bytes(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    for (uint8_t reg = 0x0e; reg < 0x80; reg++) {
+        if (reg != CENTURY)
+            out(&rtc, reg | 0x80, (uint8_t)(reg * 7), 0); /* bit 7 is the NMI mask */
+    }
+    for (uint8_t reg = 0x0e; reg < 0x80; reg++) {
+        if (reg != CENTURY)
+            assert_int_equal(in(&rtc, reg, 5 * HZ), (uint8_t)(reg * 7));
+    }
+    mc146818_set_cmos(&rtc, 0x34, 0xa5);
+    assert_int_equal(in(&rtc, 0x34, 0), 0xa5);
+    mc146818_set_cmos(&rtc, SEC, 0x11);
+    mc146818_set_cmos(&rtc, D, 0x00);
+    mc146818_set_cmos(&rtc, CENTURY, 0x33);
+    mc146818_set_cmos(&rtc, 128, 0x00);
+    assert_true(mc146818_ok(&rtc));
+    assert_shows(&rtc, 5 * HZ, T0 + 5);
+}
+
+static void test_c_and_d_cannot_be_written(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, C, 0xff, 0);
+    out(&rtc, D, 0x00, 0);
+    out(&rtc, A, 0xa6, 0);
+    assert_int_equal(in(&rtc, C, 0), 0x00);
+    assert_int_equal(in(&rtc, D, 0), 0x80);
+    assert_int_equal(in(&rtc, A, 0), 0x26);
+}
+
+static void test_hostile_settings_become_a_time_again(void **state)
+{
+    uint64_t seed = 17;
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct mc146818 rtc = fresh(T0);
+        uint64_t later = 200000 * HZ;
+
+        for (uint8_t reg = SEC; reg <= YEAR; reg++)
+            out(&rtc, reg, (uint8_t)next_random(&seed), 0);
+        out(&rtc, CENTURY, (uint8_t)next_random(&seed), 0);
+        assert_in_range(bcd(in(&rtc, SEC, later)), 0, 59);
+        assert_in_range(bcd(in(&rtc, MIN, later)), 0, 59);
+        assert_in_range(bcd(in(&rtc, HOUR, later)), 0, 23);
+        assert_in_range(bcd(in(&rtc, WDAY, later)), 1, 7);
+        assert_in_range(bcd(in(&rtc, MDAY, later)), 1, 31);
+        assert_in_range(bcd(in(&rtc, MON, later)), 1, 12);
+        assert_in_range(bcd(in(&rtc, YEAR, later)), 0, 99);
+    }
+}
+
+static void test_any_sequence_keeps_the_invariant(void **state)
+{
+    static const uint64_t hz[3] = {50000000, 1000000000, 4999999999};
+    struct mc146818 rtc;
+    uint64_t seed = 23;
+
+    (void)state;
+    for (unsigned h = 0; h < 3; h++) {
+        uint64_t now = 0;
+
+        mc146818_reset(&rtc, hz[h], now, T0);
+        for (unsigned i = 0; i < 100000; i++) {
+            uint64_t r = next_random(&seed);
+            uint8_t value = (uint8_t)next_random(&seed);
+
+            now += next_random(&seed) << (r >> 8) % 20;
+            mc146818_write(&rtc, 0x70, (r >> 16) % 2 == 0 ? value & 15 : value, now);
+            if (r % 3 == 0)
+                mc146818_write(&rtc, 0x71, (uint8_t)next_random(&seed), now);
+            else
+                (void)mc146818_read(&rtc, 0x71, now);
+            assert_true(mc146818_ok(&rtc));
+            assert_true(mc146818_deadline(&rtc) > now);
+            advance(&rtc, now);
+            if (mc146818_deadline(&rtc) != TIME_NEVER) {
+                now = mc146818_deadline(&rtc);
+                advance(&rtc, now);
+                assert_true(mc146818_irq(&rtc));
+            }
+        }
+        /* however long ago: one step */
+        advance(&rtc, UINT64_MAX - 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_power_on_registers),
+        cmocka_unit_test(test_calendar_agrees_with_the_c_library),
+        cmocka_unit_test(test_calendar_across_leap_days_and_centuries),
+        cmocka_unit_test(test_clock_keeps_time_over_years_unread_or_read),
+        cmocka_unit_test(test_clock_of_another_core_behind_changes_nothing),
+        cmocka_unit_test(test_uip_rises_2228_us_before_the_second_changes),
+        cmocka_unit_test(test_set_stops_updates_and_hides_uip),
+        cmocka_unit_test(test_set_clears_uie),
+        cmocka_unit_test(test_binary_and_12_hour_formats),
+        cmocka_unit_test(test_direct_writes_of_the_date_stay_until_midnight),
+        cmocka_unit_test(test_linux_reads_a_consistent_time_at_any_moment),
+        cmocka_unit_test(test_linux_sets_the_time),
+        cmocka_unit_test(test_periodic_interrupt_rates),
+        cmocka_unit_test(test_periodic_flag_rises_without_enable_and_late),
+        cmocka_unit_test(test_update_ended_interrupt_each_second),
+        cmocka_unit_test(test_enable_with_flag_set_interrupts_at_once),
+        cmocka_unit_test(test_alarm_times),
+        cmocka_unit_test(test_alarm_that_no_clock_shows_never_comes),
+        cmocka_unit_test(test_alarm_flag_is_the_same_stepped_or_jumped),
+        cmocka_unit_test(test_reset_line_keeps_time_and_memory),
+        cmocka_unit_test(test_memory_bytes_and_platform_bytes),
+        cmocka_unit_test(test_c_and_d_cannot_be_written),
+        cmocka_unit_test(test_hostile_settings_become_a_time_again),
+        cmocka_unit_test(test_any_sequence_keeps_the_invariant),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
