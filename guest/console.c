@@ -222,7 +222,14 @@ bool console_has_room(struct vm *vm)
     if (ring_used(&vm->console_tx) < RING_SIZE)
         return true;
     atomic_store(&vm->console_blocked, true);
-    /* Room may have come before the flag did. */
+    /*
+     * The UART's interrupt may be late: its core may be in root mode, or run a guest with
+     * interrupts off on a CPU that then holds the host's back too. So look whether the UART is idle.
+     */
+    if (uart_tx_ready()) {
+        atomic_store(&console.busy, false);
+        pump();
+    }
     return ring_used(&vm->console_tx) < RING_SIZE;
 }
 

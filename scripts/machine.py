@@ -34,6 +34,7 @@ TEMPLATES = TREE / "scripts" / "bochs"
 DEFAULT_MODEL = "corei7_skylake_x"
 DEFAULT_IPS = 50_000_000
 MAX_CPUS = 8
+UNREPEATABLE = ("rdrand", "rdseed")  # Bochs seeds them from the wall clock
 
 OVMF_PLACES = ("/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd")
 
@@ -84,7 +85,7 @@ def _find_ovmf():
 
 
 def _run_tool(args, cwd):
-    """Run a build tool quietly; its output is shown only when it fails."""
+    """Run a tool quietly; its output is shown only when it fails."""
     done = subprocess.run(args, cwd=cwd, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     if done.returncode:
@@ -105,11 +106,11 @@ class Machine:
     """One run of one emulated machine. See the module's text for its use."""
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
-                 ips=DEFAULT_IPS, cpu_options="", real_time=False, on_text=None,
+                 ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False, on_text=None,
                  bochs=None, bxshare=None):
-        """`cpu_options` is appended to Bochs's cpu line (`exclude_features="vmx"`); `real_time`
-        keeps the machine's clock no faster than ours; `on_text` is called with each new piece of
-        console text, as the machine sent it."""
+        """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
+        `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
+        faster than ours; `on_text` is called with each new piece of console text, as sent."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -117,7 +118,8 @@ class Machine:
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
-        self.cpu_options, self.real_time, self.on_text = cpu_options, real_time, on_text
+        self.exclude, self.cpu_options = tuple(exclude), cpu_options
+        self.real_time, self.on_text = real_time, on_text
         self.console = ""
         self.end = None  # why the machine ended, once it has
         self._bochs = Path(bochs).resolve() if bochs else None
@@ -189,13 +191,18 @@ class Machine:
             "ROM_OPTIONS": "address=0xffe00000" if uefi else "options=fastboot",
             "MEMORY": self.memory,
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
-            "CPU_OPTIONS": f", {self.cpu_options}" if self.cpu_options else "",
+            "CPU_OPTIONS": self._cpu_options(),
             "TABLES": "ata1-master: type=cdrom, path=acpi.iso, status=inserted" if uefi else "",
             "SYNC": "slowdown" if self.real_time else "none",
             "PORT": port,
         }
         text = (TEMPLATES / "bochsrc").read_text()
         return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+
+    def _cpu_options(self):
+        options = [f'exclude_features="{" ".join(self.exclude)}"'] if self.exclude else []
+        options += [self.cpu_options] if self.cpu_options else []
+        return "".join(f", {option}" for option in options)
 
     def _launch(self):
         environment = {**os.environ, "TERM": "dumb", "BXSHARE": str(self._bxshare)}

@@ -28,14 +28,22 @@
 #define VMX_BASIC_REVISION   0x000000007fffffffull /* [30:0]  VMCS revision identifier */
 #define VMX_BASIC_MEMTYPE    0x003c000000000000ull /* [53:50] memory type of VMCSs: 6 = WB */
 #define VMX_BASIC_TRUE_CTLS  0x0080000000000000ull /* [55]    TRUE_ MSRs exist */
+#define VMX_BASIC_ANY_ERROR  0x0100000000000000ull /* [56]    error code is free for any vector */
 
 #define VMX_MISC_TIMER_SHIFT 0x000000000000001full /* [4:0] preemption timer counts TSC >> this */
+#define VMX_MISC_ACTIVITY    0x00000000000001c0ull /* [8:6] activity states 1, 2, 3 are supported */
+#define VMX_MISC_CR3_TARGETS 0x0000000001ff0000ull /* [24:16] number of CR3-target values */
+#define VMX_MISC_LENGTH0     0x0000000040000000ull /* [30] software events with length 0 */
 
 #define EPT_CAP_WALK4        0x0000000000000040ull /* [6]  page-walk length 4 */
+#define EPT_CAP_WALK5        0x0000000000000080ull /* [7]  page-walk length 5 */
+#define EPT_CAP_UC           0x0000000000000100ull /* [8]  uncacheable paging structures */
 #define EPT_CAP_WB           0x0000000000004000ull /* [14] write-back paging structures */
 #define EPT_CAP_2M           0x0000000000010000ull /* [16] 2 MiB pages */
 #define EPT_CAP_1G           0x0000000000020000ull /* [17] 1 GiB pages */
 #define EPT_CAP_INVEPT       0x0000000000100000ull /* [20] INVEPT */
+#define EPT_CAP_AD           0x0000000000200000ull /* [21] accessed and dirty flags */
+#define EPT_CAP_SHADOW_STACK 0x0000000000800000ull /* [23] supervisor shadow-stack control */
 #define EPT_CAP_INVEPT_ONE   0x0000000002000000ull /* [25] single-context INVEPT */
 #define EPT_CAP_INVVPID      0x0000000100000000ull /* [32] INVVPID */
 #define EPT_CAP_INVVPID_ONE  0x0000020000000000ull /* [41] single-context INVVPID */
@@ -64,6 +72,7 @@
 #define PROC_MOV_DR       0x00800000u /* [23] MOV-DR exiting */
 #define PROC_UNCOND_IO    0x01000000u /* [24] unconditional I/O exiting */
 #define PROC_IO_BITMAPS   0x02000000u /* [25] use I/O bitmaps */
+#define PROC_MONITOR_TRAP 0x08000000u /* [27] monitor trap flag */
 #define PROC_MSR_BITMAPS  0x10000000u /* [28] use MSR bitmaps */
 #define PROC_MONITOR      0x20000000u /* [29] MONITOR exiting */
 #define PROC_PAUSE        0x40000000u /* [30] PAUSE exiting */
@@ -92,10 +101,13 @@
 #define EXIT_CTL_LOAD_PAT   0x00080000u /* [19] load IA32_PAT */
 #define EXIT_CTL_SAVE_EFER  0x00100000u /* [20] save IA32_EFER */
 #define EXIT_CTL_LOAD_EFER  0x00200000u /* [21] load IA32_EFER */
+#define EXIT_CTL_SAVE_TIMER 0x00400000u /* [22] save VMX-preemption timer value */
 
 /* VM-entry controls. */
 #define ENTRY_CTL_LOAD_DEBUG 0x00000004u /* [2]  load debug controls */
 #define ENTRY_CTL_IA32E      0x00000200u /* [9]  IA-32e mode guest */
+#define ENTRY_CTL_SMM        0x00000400u /* [10] entry to SMM */
+#define ENTRY_CTL_DUAL_END   0x00000800u /* [11] deactivate dual-monitor treatment */
 #define ENTRY_CTL_LOAD_PAT   0x00004000u /* [14] load IA32_PAT */
 #define ENTRY_CTL_LOAD_EFER  0x00008000u /* [15] load IA32_EFER */
 
@@ -105,14 +117,20 @@
 #define INTR_INFO_ERROR    0x00000800u /* [11] deliver / has error code */
 #define INTR_INFO_VALID    0x80000000u /* [31] */
 #define INTR_TYPE_SHIFT    8
+#define INTR_TYPE_EXTERNAL 0u
 #define INTR_TYPE_NMI      2u
 #define INTR_TYPE_HARDWARE 3u
 #define INTR_TYPE_SOFTWARE 4u /* INT n; 5 privileged software exception, 6 software exception */
+#define INTR_TYPE_PRIVILEGED 5u
+#define INTR_TYPE_SOFTWARE_EXCEPTION 6u
+#define INTR_TYPE_OTHER    7u /* vector 0: pending MTF VM exit */
 
 /* Guest interruptibility state. */
 #define BLOCKING_STI    0x1u
 #define BLOCKING_MOV_SS 0x2u
+#define BLOCKING_SMI    0x4u
 #define BLOCKING_NMI    0x8u
+#define BLOCKING_ENCLAVE 0x10u /* enclave interruption */
 
 /* Guest activity state. */
 #define ACTIVITY_ACTIVE   0u
@@ -172,6 +190,7 @@
 
 /* VMCS fields (B). 16 bits. */
 #define VMCS_VPID                  0x0000
+#define VMCS_POSTED_VECTOR         0x0002
 #define VMCS_GUEST_ES_SELECTOR     0x0800
 #define VMCS_GUEST_CS_SELECTOR     0x0802
 #define VMCS_GUEST_SS_SELECTOR     0x0804
@@ -192,7 +211,13 @@
 #define VMCS_IO_BITMAP_A           0x2000
 #define VMCS_IO_BITMAP_B           0x2002
 #define VMCS_MSR_BITMAP            0x2004
+#define VMCS_EXIT_MSR_STORE        0x2006
+#define VMCS_EXIT_MSR_LOAD         0x2008
+#define VMCS_ENTRY_MSR_LOAD        0x200a
 #define VMCS_TSC_OFFSET            0x2010
+#define VMCS_VIRTUAL_APIC          0x2012
+#define VMCS_APIC_ACCESS           0x2014
+#define VMCS_POSTED_DESCRIPTOR     0x2016
 #define VMCS_EPT_POINTER           0x201a
 #define VMCS_GUEST_PHYSICAL        0x2400
 #define VMCS_LINK_POINTER          0x2800
@@ -218,6 +243,7 @@
 #define VMCS_ENTRY_INTR_INFO       0x4016
 #define VMCS_ENTRY_ERROR_CODE      0x4018
 #define VMCS_ENTRY_INSN_LENGTH     0x401a
+#define VMCS_TPR_THRESHOLD         0x401c
 #define VMCS_PROC_CONTROLS2        0x401e
 #define VMCS_INSTRUCTION_ERROR     0x4400
 #define VMCS_EXIT_REASON           0x4402
