@@ -27,10 +27,10 @@
 #include "mm/pages.h"
 #include "mm/phys.h"
 
-#define POOL_SIZE      PAGE_2M
-#define BOOT_TAGS_MAX  (1 * MIB)
-#define COM1_ISA_IRQ   4
-#define IST_PAGES      3
+#define POOL_SIZE     PAGE_2M
+#define BOOT_TAGS_MAX (1 * MIB)
+#define COM1_ISA_IRQ  4
+#define IST_PAGES     3
 
 /* Written by the bootstrap processor before the others start; read-only afterwards. */
 static struct {
@@ -40,7 +40,7 @@ static struct {
     struct hostpt tables;
     uint64_t load_hpa;
     uint64_t tsc_hz;
-    uint64_t unix_time;  /* when tsc_at_unix_time was read */
+    uint64_t unix_time; /* when tsc_at_unix_time was read */
     uint64_t tsc_at_unix_time;
     uint64_t device_va;  /* the next free page for device registers */
     atomic_bool go;      /* guests may start */
@@ -62,8 +62,7 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
     if (magic != MULTIBOOT2_BOOTLOADER_MAGIC)
         refuse("EAX is %xH at entry: not started by a multiboot2 loader", magic);
 
-    enum err e =
-        bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
+    enum err e = bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
 
     if (e != OK)
         refuse("boot information: %s (%s); try another boot loader version", boot.info.problem,
@@ -286,6 +285,11 @@ static void create_guests(void)
 
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
+        struct mem_range ram = {vms[i].ram_hpa, c->memory};
+
+        if (!ept_ok(&vms[i].ept, &ram,
+                    1)) /* looks at the tables as they are, not as they were meant */
+            panic("guest %s: its EPT reaches more than its memory", c->name);
         log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0],
                  c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
     }
@@ -355,7 +359,8 @@ void hv_main(uint32_t magic, uint64_t tags, uint64_t load_hpa)
                      "pushq $0\n\t"
                      "jmp *%2"
                      :
-                     : "r"(boot.tables.root_hpa), "r"(STACK_VA + STACK_STRIDE), "r"(main_on_own_stack)
+                     : "r"(boot.tables.root_hpa), "r"(STACK_VA + STACK_STRIDE),
+                       "r"(main_on_own_stack)
                      : "memory");
     __builtin_unreachable();
 }

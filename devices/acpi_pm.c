@@ -2,7 +2,7 @@
 /* ACPI fixed hardware: PM1 registers, PM timer. Source: ACPI 6.4 "Fixed Hardware Registers". */
 #include "devices/acpi_pm.h"
 
-#include "devices/time.h"
+#include "lib/time.h"
 
 /* PM1 status; every bit is cleared by writing 1 */
 #define STS_TMR           0x0001u /* [0] the timer's highest bit changed */

@@ -2,7 +2,7 @@
 /* 82C54 interval timer and port 61H. Source: Intel 82C54 data sheet (231244). */
 #include "devices/i8254.h"
 
-#include "devices/time.h"
+#include "lib/time.h"
 
 /* Control word; the status byte has the same [5:0]. */
 #define CONTROL_SELECT     0xc0u /* [7:6] counter, 3: read-back command */

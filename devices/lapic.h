@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "devices/apic_msg.h"
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define LAPIC_GPA       0xfee00000ull /* the register page; it cannot be moved */
 #define LAPIC_SIZE      0x1000u

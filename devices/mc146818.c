@@ -2,7 +2,7 @@
 /* MC146818A real-time clock and CMOS memory. Source: MC146818A data sheet. */
 #include "devices/mc146818.h"
 
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define CRYSTAL_HZ        32768u
 #define SECOND_SHIFT      15 /* a second is 2^15 ticks */

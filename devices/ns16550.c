@@ -2,7 +2,7 @@
 /* PC16550D UART. Source: PC16550D data sheet, "Registers" and "FIFO Interrupt Mode Operation". */
 #include "devices/ns16550.h"
 
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define CRYSTAL_HZ      1843200u
 #define RESET_DIVISOR   12u

@@ -23,7 +23,7 @@ struct guest_image {
 };
 
 struct guest_config {
-    const char *name;          /* 1..15 characters [a-z0-9-], unique */
+    const char *name; /* 1..15 characters [a-z0-9-], unique */
     enum guest_type type;
     const uint16_t *cores;     /* physical cores by index in the boot report's list */
     uint16_t vcpu_count;       /* length of cores; 1 for now */

@@ -13,32 +13,33 @@
 #include "lib/ring.h"
 #include "lib/string.h"
 
-#define LINE_LEN     256 /* a longer line is shown in pieces */
-#define KEY_ESCAPE   0x1d /* Ctrl-] */
-#define NAME_LEN     24
-#define SOURCES_MAX  10 /* the hypervisor, and nine guests that a digit can name */
-#define HYPERVISOR   0
+#define LINE_LEN      256  /* a longer line is shown in pieces */
+#define KEY_ESCAPE    0x1d /* Ctrl-] */
+#define NAME_LEN      24
+#define SOURCES_MAX   10 /* the hypervisor, and nine guests that a digit can name */
+#define HYPERVISOR    0
+#define LOCK_PATIENCE 1000000u
 
 /* Who writes lines: source 0 is the hypervisor, source n + 1 is guest n. */
 struct source {
     struct ring *ring;
     char line[LINE_LEN]; /* the line that is being put together */
     uint32_t len;
-    uint32_t shown;   /* how much of it is on the screen */
-    bool complete;    /* its newline has come */
-    bool carriage;    /* the last byte was CR: dropped if LF follows */
+    uint32_t shown; /* how much of it is on the screen */
+    bool complete;  /* its newline has come */
+    bool carriage;  /* the last byte was CR: dropped if LF follows */
 };
 
 /* The console is the machine's, like the UART: one object. Guarded by `lock` unless said. */
 static struct {
     struct spinlock lock;
-    bool running;    /* lines are queued; set once */
-    bool interrupts; /* set once */
-    bool escape;     /* Ctrl-] was pressed; console core only */
+    bool running;     /* lines are queued; set once */
+    bool interrupts;  /* set once */
+    bool escape;      /* Ctrl-] was pressed; console core only */
     atomic_bool busy; /* the UART has bytes and will interrupt when it is empty */
     uint32_t sources;
-    uint32_t open;  /* whose unfinished line the cursor is on; == sources: nobody's */
-    uint32_t turn;  /* who is looked at first next time */
+    uint32_t open;          /* whose unfinished line the cursor is on; == sources: nobody's */
+    uint32_t turn;          /* who is looked at first next time */
     _Atomic uint32_t focus; /* source that has the keyboard */
     char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
     uint32_t out_len;
@@ -224,7 +225,8 @@ bool console_has_room(struct vm *vm)
     atomic_store(&vm->console_blocked, true);
     /*
      * The UART's interrupt may be late: its core may be in root mode, or run a guest with
-     * interrupts off on a CPU that then holds the host's back too. So look whether the UART is idle.
+     * interrupts off on a CPU that then holds the host's back too. So look whether the UART is
+     * idle.
      */
     if (uart_tx_ready()) {
         atomic_store(&console.busy, false);
@@ -240,19 +242,33 @@ void console_put(struct vm *vm, uint8_t byte)
         pump();
 }
 
+/*
+ * The machine is about to stop: show what is queued, then the line, and never queue again. The
+ * lock is kept, so that no other core writes; it is not waited for long, because the core that has
+ * it may be the one that is in trouble.
+ */
+static void write_last_words(const char *line)
+{
+    console.running = false;
+    for (unsigned i = 0; i < LOCK_PATIENCE && !spin_trylock(&console.lock); i++)
+        __builtin_ia32_pause();
+    do {
+        for (unsigned i = 0; i < LOCK_PATIENCE && !uart_tx_ready(); i++)
+            ;
+    } while (fill_uart());
+    uart_write(console.open == console.sources ? "" : "\r\n");
+    uart_write(line);
+    uart_drain();
+}
+
 void log_sink(const char *line, bool urgent)
 {
     if (!console.running) {
         uart_write(line);
         return;
     }
-    if (urgent) { /* a core that holds the lock may be the one that is in trouble */
-        console.running = false;
-        while (!uart_tx_ready())
-            ;
-        uart_write("\r\n");
-        uart_write(line);
-        uart_drain();
+    if (urgent) {
+        write_last_words(line);
         return;
     }
     spin_lock(&console.log_lock);
@@ -280,24 +296,15 @@ void console_start(bool interrupts)
 /* --- keyboard --------------------------------------------------------------------------------- */
 
 static const char *const exit_names[EXIT_KIND_COUNT] = {
-    [EXIT_HOST_IRQ] = "host-irq",
-    [EXIT_IRQ_WINDOW] = "irq-window",
-    [EXIT_DEADLINE] = "deadline",
-    [EXIT_CPUID] = "cpuid",
-    [EXIT_PIO] = "pio",
-    [EXIT_PIO_STRING] = "pio-string",
-    [EXIT_MMIO] = "mmio",
-    [EXIT_RDMSR] = "rdmsr",
-    [EXIT_WRMSR] = "wrmsr",
-    [EXIT_CR] = "cr",
-    [EXIT_XSETBV] = "xsetbv",
-    [EXIT_VMCALL] = "vmcall",
-    [EXIT_VMX_INSN] = "vmx-insn",
-    [EXIT_RDPMC] = "rdpmc",
-    [EXIT_NOP] = "wbinvd",
-    [EXIT_TRIPLE_FAULT] = "triple-fault",
-    [EXIT_NMI] = "nmi",
-    [EXIT_TASK_SWITCH] = "task-switch",
+    [EXIT_HOST_IRQ] = "host-irq", [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_DEADLINE] = "deadline", [EXIT_CPUID] = "cpuid",
+    [EXIT_PIO] = "pio",           [EXIT_PIO_STRING] = "pio-string",
+    [EXIT_MMIO] = "mmio",         [EXIT_RDMSR] = "rdmsr",
+    [EXIT_WRMSR] = "wrmsr",       [EXIT_CR] = "cr",
+    [EXIT_XSETBV] = "xsetbv",     [EXIT_VMCALL] = "vmcall",
+    [EXIT_VMX_INSN] = "vmx-insn", [EXIT_RDPMC] = "rdpmc",
+    [EXIT_NOP] = "wbinvd",        [EXIT_TRIPLE_FAULT] = "triple-fault",
+    [EXIT_NMI] = "nmi",           [EXIT_TASK_SWITCH] = "task-switch",
     [EXIT_UNKNOWN] = "unknown",
 };
 

@@ -26,7 +26,7 @@
 #define LEAF7_EBX        0xf1bf07a9u
 /* AVX512_VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID */
 #define LEAF7_ECX        0x00405f42u
-#define LEAF7_EDX        BIT32(4)  /* FSRM */
+#define LEAF7_EDX        BIT32(4) /* FSRM */
 #define LEAF7_AVX512_EBX 0xd0230000u
 #define LEAF7_AVX512_ECX 0x00005842u
 #define EXT1_ECX         (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
@@ -34,9 +34,9 @@
     (BIT32(11) /* SYSCALL */ | BIT32(20) /* NX */ | BIT32(26) /* 1 GiB pages */ |                  \
      BIT32(27) /* RDTSCP */ | BIT32(29) /* LM */)
 
-#define XCR0_X87_SSE 0x03ull
-#define XCR0_AVX     0x04ull
-#define XCR0_AVX512  0xe0ull /* [7:5] opmask, ZMM_Hi256, Hi16_ZMM: all or none */
+#define XCR0_X87_SSE      0x03ull
+#define XCR0_AVX          0x04ull
+#define XCR0_AVX512       0xe0ull /* [7:5] opmask, ZMM_Hi256, Hi16_ZMM: all or none */
 
 #define XSAVE_LEGACY_SIZE 576 /* legacy area and header */
 

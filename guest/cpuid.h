@@ -41,8 +41,8 @@ void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id);
 /*
  * The answer to one CPUID.
  *   leaf, subleaf  EAX and ECX
- *   return         never NULL; an unknown basic leaf gives the highest one's data, as on Intel CPUs,
- *                  an unknown subleaf zeros
+ *   return         never NULL; an unknown basic leaf gives the highest one's data, as on Intel
+ * CPUs, an unknown subleaf zeros
  */
 const struct cpuid_leaf *cpuid_lookup(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf);
 

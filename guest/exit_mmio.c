@@ -110,18 +110,19 @@ static enum outcome undecodable(struct vcpu *v, const struct vcpu_state *s, cons
 enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x)
 {
     struct vcpu_state s;
+    struct linear_code code;
     struct insn in;
-    uint8_t bytes[15] = {0};
 
     if (x->u.mmio.fetch) /* nothing is there: the bus reads as ones, and FFH FFH is #UD */
         return exit_undefined(v);
     vcpu_get_state(&v->arch, &s);
-    size_t len = linear_fetch(v, &s, bytes);
-
-    if (len == 0)
+    linear_fetch(v, &s, &code);
+    if (!insn_decode(code.bytes, code.len, mode_of(&s), &in)) {
+        if (!in.truncated || code.result == GVA_OK)
+            return undecodable(v, &s, code.bytes, x->u.mmio.gpa);
+        linear_fetch_fault(v, &code); /* another core changed the page tables meanwhile */
         return RESUME;
-    if (!insn_decode(bytes, len, mode_of(&s), &in))
-        return undecodable(v, &s, bytes, x->u.mmio.gpa);
+    }
     if (execute(v, &in, x->u.mmio.gpa))
         vcpu_skip_bytes(&v->arch, in.length);
     return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;

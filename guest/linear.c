@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/linear.h"
 
-#include "guest/gva.h"
 #include "guest/vm.h"
 
 static struct gva_context context_of(const struct vcpu *v, const struct vcpu_state *s)
@@ -17,7 +16,8 @@ static struct gva_context context_of(const struct vcpu *v, const struct vcpu_sta
     };
 }
 
-/* Memory that is not there reads as nothing the CPU could use: #GP is the nearest to a bus error. */
+/* Memory that is not there reads as nothing the CPU could use: #GP is the nearest to a bus error.
+ */
 static void give_fault(struct vcpu *v, enum gva_result r, uint64_t gva, uint32_t pf_error)
 {
     if (r == GVA_PAGE_FAULT)
@@ -26,15 +26,19 @@ static void give_fault(struct vcpu *v, enum gva_result r, uint64_t gva, uint32_t
         vcpu_inject_error(&v->arch, VECTOR_GP, 0);
 }
 
-size_t linear_fetch(struct vcpu *v, const struct vcpu_state *s, uint8_t buf[15])
+void linear_fetch(struct vcpu *v, const struct vcpu_state *s, struct linear_code *out)
 {
     struct gva_context ctx = context_of(v, s);
-    struct gva_fault fault;
-    enum gva_result r = gva_read(v->vm, &ctx, s->cs_base + s->rip, buf, 15, GVA_FETCH, &fault);
 
-    if (fault.copied == 0)
-        give_fault(v, r, fault.gva, fault.pf_error);
-    return fault.copied;
+    *out = (struct linear_code){0};
+    out->result = gva_read(v->vm, &ctx, s->cs_base + s->rip, out->bytes, sizeof(out->bytes),
+                           GVA_FETCH, &out->fault);
+    out->len = out->fault.copied;
+}
+
+void linear_fetch_fault(struct vcpu *v, const struct linear_code *code)
+{
+    give_fault(v, code->result, code->fault.gva, code->fault.pf_error);
 }
 
 bool linear_read(struct vcpu *v, uint64_t gva, void *buf, size_t len)

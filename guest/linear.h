@@ -8,17 +8,25 @@
 #include <stdint.h>
 
 #include "arch/x86/vcpu.h"
+#include "guest/gva.h"
 #include "lib/compiler.h"
 
 struct vcpu;
 
-/*
- * The bytes of the instruction at the guest's RIP.
- *   s       its registers, from vcpu_get_state()
- *   buf     15 bytes
- *   return  how many of them could be read; 0: the guest has been given a fault
+/* The bytes of the instruction at the guest's RIP, and why there are not more of them. */
+struct linear_code {
+    uint8_t bytes[15];
+    size_t len;             /* bytes that could be read, 0..15 */
+    enum gva_result result; /* GVA_OK with all 15; else what the next byte's fetch meets */
+    struct gva_fault fault;
+};
+
+/* s: the guest's registers, from vcpu_get_state(). */
+void linear_fetch(struct vcpu *v, const struct vcpu_state *s, struct linear_code *out);
+
+/* Give the guest the fault that ended the fetch: the instruction needs the bytes that are missing.
  */
-size_t linear_fetch(struct vcpu *v, const struct vcpu_state *s, uint8_t buf[15]);
+void linear_fetch_fault(struct vcpu *v, const struct linear_code *code);
 
 /*
  * Copy a string instruction's item.

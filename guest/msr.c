@@ -20,7 +20,7 @@
 #define MISC_ENABLE_VALUE 0x1801u
 
 /* No microcode work-around of the guest's applies: report a revision above all. */
-#define BIOS_SIGN_VALUE 0xffffffff00000000ull
+#define BIOS_SIGN_VALUE   0xffffffff00000000ull
 
 static const uint32_t fixed_mtrrs[] = {
     0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,

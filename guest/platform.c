@@ -22,10 +22,10 @@ enum port_device {
     PORT_PCI,
 };
 
-#define COM1       0x3f8
-#define PM_BASE    ACPI_PM1A_EVT_PORT
-#define DEBUG_EXIT 0xf4
-#define POST_PORT  0x80
+#define COM1          0x3f8
+#define PM_BASE       ACPI_PM1A_EVT_PORT
+#define DEBUG_EXIT    0xf4
+#define POST_PORT     0x80
 
 #define PORTS_2(p, d) [p] = d, [(p) + 1] = d
 #define PORTS_4(p, d) PORTS_2(p, d), PORTS_2((p) + 2, d)

@@ -42,7 +42,7 @@ struct vcpu {
     uint32_t index; /* also its APIC ID */
     uint32_t core;  /* index of the physical core it owns */
 
-    bool attention;       /* intr_prepare has something to look at before the next entry */
+    bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
     bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
     atomic_uint requests; /* REQUEST_*; the only field other cores write */
@@ -90,8 +90,8 @@ struct vm {
     struct reset_ports reset_ports;
     uint32_t irq_levels; /* bit n: ISA IRQ n is asserted */
 
-    uint64_t unclaimed_io;   /* accesses to ports and memory where nothing is */
-    uint32_t logged;         /* lines this guest has caused, for the limit */
+    uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
+    uint32_t logged;       /* lines this guest has caused, for the limit */
 
     struct ring console_tx;      /* from the guest's UART to the console */
     struct ring console_rx;      /* from the keyboard */

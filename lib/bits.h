@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BIT(n)   (1ul << (n))
-#define BIT32(n) (1u << (n))
+#define BIT(n)    (1ul << (n))
+#define BIT32(n)  (1u << (n))
 
-#define KIB 1024ul
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
+#define KIB       1024ul
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
 
-#define PAGE_SIZE  4096ul
-#define PAGE_2M    (2 * MIB)
-#define PAGE_1G    GIB
+#define PAGE_SIZE 4096ul
+#define PAGE_2M   (2 * MIB)
+#define PAGE_1G   GIB
 
 /* Bits of reg under mask, moved down to bit 0. mask: one run of ones, not 0. */
 static inline uint64_t field_get(uint64_t reg, uint64_t mask)

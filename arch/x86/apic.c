@@ -79,8 +79,8 @@ void apic_init(void)
     reg_write(REG_LVT_PERF, LVT_MASKED);
     reg_write(REG_LVT_ERROR, LVT_MASKED);
     reg_write(REG_SVR, SVR_ENABLE | HOST_VECTOR_SPURIOUS);
-    reg_write(REG_LVT_TIMER, apic_has_tsc_deadline() ? LVT_TSC_DEADLINE | HOST_VECTOR_TIMER
-                                                     : LVT_MASKED);
+    reg_write(REG_LVT_TIMER,
+              apic_has_tsc_deadline() ? LVT_TSC_DEADLINE | HOST_VECTOR_TIMER : LVT_MASKED);
 }
 
 uint32_t apic_id(void)
@@ -134,11 +134,16 @@ void pic_mask_all(void)
     static const struct {
         uint8_t port, value;
     } sequence[] = {
-        {0x20, 0x11}, {0xa0, 0x11}, /* ICW1: edge, cascade, ICW4 follows */
-        {0x21, 0xe0}, {0xa1, 0xe8}, /* ICW2: spurious interrupts go to E7H, EFH */
-        {0x21, 0x04}, {0xa1, 0x02}, /* ICW3 */
-        {0x21, 0x01}, {0xa1, 0x01}, /* ICW4: 8086 mode */
-        {0x21, 0xff}, {0xa1, 0xff}, /* OCW1: all masked */
+        {0x20, 0x11},
+        {0xa0, 0x11}, /* ICW1: edge, cascade, ICW4 follows */
+        {0x21, 0xe0},
+        {0xa1, 0xe8}, /* ICW2: spurious interrupts go to E7H, EFH */
+        {0x21, 0x04},
+        {0xa1, 0x02}, /* ICW3 */
+        {0x21, 0x01},
+        {0xa1, 0x01}, /* ICW4: 8086 mode */
+        {0x21, 0xff},
+        {0xa1, 0xff}, /* OCW1: all masked */
     };
 
     for (size_t i = 0; i < sizeof(sequence) / sizeof(sequence[0]); i++)

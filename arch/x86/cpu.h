@@ -39,9 +39,9 @@ struct cpu {
     uint64_t vmxon_hpa;
     const struct vcpu_arch *loaded; /* whose VMCS is current on this core */
 
-    uint64_t *window_pd;                   /* the page-directory entries of its windows */
-    uint64_t window_block[WINDOW_SLOTS];   /* host-physical block in each; UINT64_MAX: none */
-    uint32_t window_next;                  /* the slot to reuse next */
+    uint64_t *window_pd;                 /* the page-directory entries of its windows */
+    uint64_t window_block[WINDOW_SLOTS]; /* host-physical block in each; UINT64_MAX: none */
+    uint32_t window_next;                /* the slot to reuse next */
 
     uint64_t gdt[GDT_ENTRIES];
     struct tss tss;

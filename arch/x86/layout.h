@@ -12,15 +12,15 @@
 #ifndef ARCH_X86_LAYOUT_H
 #define ARCH_X86_LAYOUT_H
 
-#define IMAGE_VA  0xffffffff80000000
-#define POOL_VA   0xffff800000000000
-#define WINDOW_VA 0xffff808000000000
-#define STACK_VA  0xffff810000000000
-#define DEVICE_VA 0xffff818000000000
+#define IMAGE_VA         0xffffffff80000000
+#define POOL_VA          0xffff800000000000
+#define WINDOW_VA        0xffff808000000000
+#define STACK_VA         0xffff810000000000
+#define DEVICE_VA        0xffff818000000000
 
-#define WINDOW_SLOTS 8      /* 2 MiB blocks a core can look at at once */
-#define STACK_SIZE   0x4000 /* 16 KiB: the top of a core's share, a hole below */
-#define STACK_STRIDE 0x10000
+#define WINDOW_SLOTS     8      /* 2 MiB blocks a core can look at at once */
+#define STACK_SIZE       0x4000 /* 16 KiB: the top of a core's share, a hole below */
+#define STACK_STRIDE     0x10000
 
 #define EARLY_STACK_SIZE 0x4000
 

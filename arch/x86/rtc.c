@@ -8,11 +8,11 @@
 
 enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9, REG_A = 10, REG_B = 11 };
 
-#define UIP         0x80 /* register A: an update is in progress */
-#define HOURS_24    0x02 /* register B */
-#define BINARY      0x04
-#define HOUR_PM     0x80
-#define POLL_LIMIT  1000000u
+#define UIP          0x80 /* register A: an update is in progress */
+#define HOURS_24     0x02 /* register B */
+#define BINARY       0x04
+#define HOUR_PM      0x80
+#define POLL_LIMIT   1000000u
 #define DAYS_TO_1970 719468 /* from 0000-03-01 */
 
 struct reading {
@@ -29,8 +29,8 @@ static struct reading read_registers(void)
 {
     for (unsigned i = 0; i < POLL_LIMIT && (cmos(REG_A) & UIP) != 0; i++)
         ;
-    return (struct reading){cmos(SECONDS), cmos(MINUTES), cmos(HOURS),
-                            cmos(DAY),     cmos(MONTH),   cmos(YEAR), cmos(REG_B)};
+    return (struct reading){cmos(SECONDS), cmos(MINUTES), cmos(HOURS), cmos(DAY),
+                            cmos(MONTH),   cmos(YEAR),    cmos(REG_B)};
 }
 
 static unsigned decode(uint8_t value, uint8_t mode)
@@ -76,6 +76,6 @@ uint64_t rtc_read(void)
         return 0;
     int64_t days = days_since_1970(2000 + (int64_t)decode(r.year, r.mode), month, day);
 
-    return (uint64_t)days * 86400 + decode_hours(&r) * 3600u +
-           decode(r.minutes, r.mode) * 60u + decode(r.seconds, r.mode);
+    return (uint64_t)days * 86400 + decode_hours(&r) * 3600u + decode(r.minutes, r.mode) * 60u +
+           decode(r.seconds, r.mode);
 }

@@ -7,9 +7,9 @@
 #include "lib/string.h"
 #include "mm/phys.h"
 
-#define INIT_SETTLE_US     200
-#define SECOND_STARTUP_US  1000
-#define ANSWER_US          100000
+#define INIT_SETTLE_US    200
+#define SECOND_STARTUP_US 1000
+#define ANSWER_US         100000
 
 /* The words at the end of the trampoline page. arch/x86/trampoline.S has the same offsets. */
 struct trampoline_args {

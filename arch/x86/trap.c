@@ -65,12 +65,28 @@ void trap_load_idt(void)
 static const char *exception_name(uint64_t vector)
 {
     static const char *const names[] = {
-        "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow",
-        "#BR bound range", "#UD invalid opcode", "#NM no math", "#DF double fault",
-        "coprocessor segment", "#TS invalid TSS", "#NP segment not present",
-        "#SS stack fault", "#GP general protection", "#PF page fault", "vector 15",
-        "#MF x87 error", "#AC alignment check", "#MC machine check", "#XM SIMD error",
-        "#VE virtualization", "#CP control protection",
+        "#DE divide error",
+        "#DB debug",
+        "NMI",
+        "#BP breakpoint",
+        "#OF overflow",
+        "#BR bound range",
+        "#UD invalid opcode",
+        "#NM no math",
+        "#DF double fault",
+        "coprocessor segment",
+        "#TS invalid TSS",
+        "#NP segment not present",
+        "#SS stack fault",
+        "#GP general protection",
+        "#PF page fault",
+        "vector 15",
+        "#MF x87 error",
+        "#AC alignment check",
+        "#MC machine check",
+        "#XM SIMD error",
+        "#VE virtualization",
+        "#CP control protection",
     };
 
     return vector < ARRAY_LEN(names) ? names[vector] : "exception";

@@ -7,13 +7,13 @@
 
 enum { REG_DATA = 0, REG_IER = 1, REG_IIR = 2, REG_MCR = 4, REG_LSR = 5 };
 
-#define IER_RX   0x01
-#define IER_THRE 0x02
-#define IIR_NONE 0x01
-#define LSR_DR   0x01
-#define LSR_THRE 0x20
-#define LSR_TEMT 0x40
-#define MCR_ON   0x0b /* DTR, RTS, OUT2: interrupts reach the bus */
+#define IER_RX     0x01
+#define IER_THRE   0x02
+#define IIR_NONE   0x01
+#define LSR_DR     0x01
+#define LSR_THRE   0x20
+#define LSR_TEMT   0x40
+#define MCR_ON     0x0b /* DTR, RTS, OUT2: interrupts reach the bus */
 
 /* More polls than a byte takes at 9600 baud on any machine; then there is no UART. */
 #define POLL_LIMIT 0x100000

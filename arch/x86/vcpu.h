@@ -18,7 +18,22 @@
 
 /* General registers in the order of their encoding. RSP lives in the control structure. */
 enum {
-    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
     GPR_COUNT,
 };
 
@@ -33,14 +48,14 @@ enum exit_kind {
     EXIT_MMIO,       /* access to guest-physical memory that is not mapped; `mmio` */
     EXIT_RDMSR,
     EXIT_WRMSR,
-    EXIT_CR,         /* MOV to a control register whose bits we own; `cr` */
+    EXIT_CR, /* MOV to a control register whose bits we own; `cr` */
     EXIT_XSETBV,
     EXIT_VMCALL,
-    EXIT_VMX_INSN,   /* any instruction the guest does not have: #UD */
+    EXIT_VMX_INSN, /* any instruction the guest does not have: #UD */
     EXIT_RDPMC,
-    EXIT_NOP,        /* an instruction that needs nothing done: WBINVD, INVD */
+    EXIT_NOP, /* an instruction that needs nothing done: WBINVD, INVD */
     EXIT_TRIPLE_FAULT,
-    EXIT_NMI,        /* the host's NMI */
+    EXIT_NMI, /* the host's NMI */
     EXIT_TASK_SWITCH,
     EXIT_UNKNOWN,
     EXIT_KIND_COUNT,
@@ -68,7 +83,7 @@ struct vcpu_exit {
         struct {
             uint8_t number; /* 0, 3, 4 or 8 */
             uint8_t gpr;
-            bool read;      /* MOV from CR (CR8 only) */
+            bool read; /* MOV from CR (CR8 only) */
             bool clts;
             bool lmsw;
             uint16_t lmsw_source;
@@ -92,11 +107,12 @@ enum {
     VECTOR_PF = 14,
 };
 
-/* Registers a loader sets for the first instruction of a vCPU; everything else is as after reset. */
+/* Registers a loader sets for the first instruction of a vCPU; everything else is as after reset.
+ */
 struct vcpu_start {
     enum { START_REAL, START_PROTECTED32, START_LONG } mode;
     uint64_t rip, rsp, rsi, rbx, rax;
-    uint64_t cr3;            /* START_LONG */
+    uint64_t cr3; /* START_LONG */
     uint64_t gdt_base;
     uint16_t gdt_limit;
 };
@@ -112,23 +128,23 @@ struct vcpu_state {
 enum { CODE_16, CODE_32, CODE_64 }; /* size of the current code segment */
 
 struct vcpu_arch {
-    uint64_t gpr[GPR_COUNT];  /* the entry code saves and loads these; first, at known offsets */
-    uint64_t host_rsp;        /* what HOST_RSP holds now */
-    uint64_t launched;        /* 0: VMLAUNCH, 1: VMRESUME */
+    uint64_t gpr[GPR_COUNT]; /* the entry code saves and loads these; first, at known offsets */
+    uint64_t host_rsp;       /* what HOST_RSP holds now */
+    uint64_t launched;       /* 0: VMLAUNCH, 1: VMRESUME */
 
     uint64_t vmcs_hpa;
     uint64_t msr_bitmap_hpa;
-    uint64_t io_bitmap_hpa;   /* all ones: every port exits */
+    uint64_t io_bitmap_hpa; /* all ones: every port exits */
     uint64_t eptp;
-    uint64_t tsc_offset;      /* added to the host's TSC while the guest runs */
-    uint64_t armed_deadline;  /* host TSC value the timer is set to; TIME_NEVER: not set */
-    uint64_t xcr0;            /* the guest's */
+    uint64_t tsc_offset;     /* added to the host's TSC while the guest runs */
+    uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
+    uint64_t xcr0;           /* the guest's */
 
-    uint32_t procbased;       /* primary processor-based controls as they are in the VMCS */
-    uint32_t entry_info;      /* event for the next entry, 0: none */
+    uint32_t procbased;  /* primary processor-based controls as they are in the VMCS */
+    uint32_t entry_info; /* event for the next entry, 0: none */
     uint32_t entry_error;
     uint32_t vpid;
-    bool has_timer;           /* the preemption timer is on */
+    bool has_timer; /* the preemption timer is on */
 };
 
 /* --- set-up --------------------------------------------------------------------------------- */

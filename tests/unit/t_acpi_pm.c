@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "devices/acpi_pm.h"
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define GHZ 1000000000ull
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "devices/i8254.h"
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define EPOCH 987654321ull
 

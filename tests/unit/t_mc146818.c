@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "devices/mc146818.h"
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define HZ       1000000000ull
 #define US       1000ull

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "devices/ns16550.h"
-#include "devices/time.h"
+#include "lib/time.h"
 
 #define TSC_HZ 1000000000ull
 

@@ -28,9 +28,9 @@ _Static_assert(offsetof(struct vcpu_arch, launched) == 136, "VCPU_LAUNCHED in en
 /* MSRs the hardware switches, or that belong to the guest because the hypervisor has no use for
  * them: no exit. SDM 3C "MSR-Bitmap Address". */
 static const uint32_t passthrough_msrs[] = {
-    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,           MSR_EFER,
-    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK,         MSR_FS_BASE,
-    MSR_GS_BASE,     MSR_KERNEL_GS_BASE,
+    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
+    MSR_EFER,        MSR_STAR,         MSR_LSTAR,        MSR_CSTAR,
+    MSR_FMASK,       MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
 };
 
 #define MSR_BITMAP_READ  0x000
@@ -223,7 +223,8 @@ static void decode_io(struct vcpu_exit *x)
     if (x->kind == EXIT_PIO)
         return;
     x->u.pio.rep = (q & QUAL_IO_REP) != 0;
-    x->u.pio.address_size = (uint8_t)(2u << field_get(vmread(VMCS_EXIT_INSN_INFO), INSN_INFO_ASIZE));
+    x->u.pio.address_size =
+        (uint8_t)(2u << field_get(vmread(VMCS_EXIT_INSN_INFO), INSN_INFO_ASIZE));
     x->u.pio.gva = vmread(VMCS_GUEST_LINEAR);
 }
 
@@ -281,8 +282,7 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     case REASON_INVEPT:
     case REASON_INVVPID: x->kind = EXIT_VMX_INSN; break;
     default:
-        x->kind = reason >= REASON_VMCLEAR && reason <= REASON_VMXON ? EXIT_VMX_INSN
-                                                                     : EXIT_UNKNOWN;
+        x->kind = reason >= REASON_VMCLEAR && reason <= REASON_VMXON ? EXIT_VMX_INSN : EXIT_UNKNOWN;
         break;
     }
 }
@@ -329,7 +329,8 @@ static inline void skip(uint64_t len)
 
     vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + len);
     if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
 }
 
 void vcpu_skip(struct vcpu_arch *a)
@@ -361,9 +362,8 @@ bool vcpu_can_take_irq(struct vcpu_arch *a)
 
 bool vcpu_can_take_nmi(struct vcpu_arch *a)
 {
-    return a->entry_info == 0 &&
-           (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
-            (BLOCKING_STI | BLOCKING_MOV_SS | BLOCKING_NMI)) == 0;
+    return a->entry_info == 0 && (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+                                  (BLOCKING_STI | BLOCKING_MOV_SS | BLOCKING_NMI)) == 0;
 }
 
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)

@@ -13,13 +13,13 @@
 #include "lib/log.h"
 
 /* Segment access rights: SDM 3C "Guest Register State". */
-#define AR_CODE16   0x0009b
-#define AR_DATA16   0x00093
-#define AR_CODE32   0x0c09b
-#define AR_CODE64   0x0a09b
-#define AR_DATA32   0x0c093
-#define AR_LDT      0x00082
-#define AR_TSS_BUSY 0x0008b
+#define AR_CODE16      0x0009b
+#define AR_DATA16      0x00093
+#define AR_CODE32      0x0c09b
+#define AR_CODE64      0x0a09b
+#define AR_DATA32      0x0c093
+#define AR_LDT         0x00082
+#define AR_TSS_BUSY    0x0008b
 
 /* Bits of CR0 the guest does not own: NE is fixed to 1, caching stays on. */
 #define CR0_HOST_OWNED (CR0_NE | CR0_CD | CR0_NW)
@@ -52,8 +52,8 @@ uint64_t vmcs_cr4_allowed(void)
 static void setup_execution_controls(struct vcpu_arch *a)
 {
     uint32_t pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI;
-    uint32_t proc2 = PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID |
-                     PROC2_WBINVD;
+    uint32_t proc2 =
+        PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD;
 
     a->has_timer = !apic_has_tsc_deadline();
     if (a->has_timer)
@@ -158,9 +158,7 @@ static void setup_segments(const struct vcpu_start *start)
     case START_PROTECTED32:
         setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE32);
         break;
-    case START_LONG:
-        setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE64);
-        break;
+    case START_LONG: setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE64); break;
     }
     setup_segment(VMCS_GUEST_ES_SELECTOR, selector, 0, limit, data);
     setup_segment(VMCS_GUEST_SS_SELECTOR, selector, 0, limit, data);

@@ -19,11 +19,11 @@ struct control_msr {
 };
 
 static const struct control_msr control_msrs[] = {
-    [VMX_PIN] = {"IA32_VMX_PINBASED_CTLS", MSR_VMX_PINBASED, MSR_VMX_TRUE_PINBASED},
-    [VMX_PROC] = {"IA32_VMX_PROCBASED_CTLS", MSR_VMX_PROCBASED, MSR_VMX_TRUE_PROCBASED},
-    [VMX_PROC2] = {"IA32_VMX_PROCBASED_CTLS2", MSR_VMX_PROCBASED2, MSR_VMX_PROCBASED2},
-    [VMX_EXIT_CTL] = {"IA32_VMX_EXIT_CTLS", MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT},
-    [VMX_ENTRY_CTL] = {"IA32_VMX_ENTRY_CTLS", MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY},
+    [VMX_PIN] = {"IA32_VMX_PINBASED_CTLS",   MSR_VMX_PINBASED,   MSR_VMX_TRUE_PINBASED },
+    [VMX_PROC] = {"IA32_VMX_PROCBASED_CTLS",  MSR_VMX_PROCBASED,  MSR_VMX_TRUE_PROCBASED},
+    [VMX_PROC2] = {"IA32_VMX_PROCBASED_CTLS2", MSR_VMX_PROCBASED2, MSR_VMX_PROCBASED2    },
+    [VMX_EXIT_CTL] = {"IA32_VMX_EXIT_CTLS",       MSR_VMX_EXIT,       MSR_VMX_TRUE_EXIT     },
+    [VMX_ENTRY_CTL] = {"IA32_VMX_ENTRY_CTLS",      MSR_VMX_ENTRY,      MSR_VMX_TRUE_ENTRY    },
 };
 
 /* Controls without which there is no Bulkhead. */
@@ -32,42 +32,42 @@ static const struct {
     uint32_t bit;
     const char *name;
 } required_controls[] = {
-    {VMX_PIN, PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting"},
-    {VMX_PIN, PIN_NMI, "NMI exiting"},
-    {VMX_PIN, PIN_VIRTUAL_NMI, "virtual NMIs"},
-    {VMX_PIN, PIN_PREEMPTION_TIMER, "activate VMX-preemption timer"},
-    {VMX_PROC, PROC_IRQ_WINDOW, "interrupt-window exiting"},
-    {VMX_PROC, PROC_TSC_OFFSET, "use TSC offsetting"},
-    {VMX_PROC, PROC_CR8_LOAD, "CR8-load exiting"},
-    {VMX_PROC, PROC_CR8_STORE, "CR8-store exiting"},
-    {VMX_PROC, PROC_IO_BITMAPS, "use I/O bitmaps"},
-    {VMX_PROC, PROC_MSR_BITMAPS, "use MSR bitmaps"},
-    {VMX_PROC, PROC_SECONDARY, "activate secondary controls"},
-    {VMX_PROC2, PROC2_EPT, "enable EPT"},
-    {VMX_PROC2, PROC2_VPID, "enable VPID"},
-    {VMX_PROC2, PROC2_UNRESTRICTED, "unrestricted guest"},
-    {VMX_EXIT_CTL, EXIT_CTL_HOST64, "host address-space size"},
-    {VMX_EXIT_CTL, EXIT_CTL_ACK, "acknowledge interrupt on exit"},
-    {VMX_EXIT_CTL, EXIT_CTL_SAVE_PAT, "save IA32_PAT"},
-    {VMX_EXIT_CTL, EXIT_CTL_LOAD_PAT, "load IA32_PAT"},
-    {VMX_EXIT_CTL, EXIT_CTL_SAVE_EFER, "save IA32_EFER"},
-    {VMX_EXIT_CTL, EXIT_CTL_LOAD_EFER, "load IA32_EFER"},
-    {VMX_ENTRY_CTL, ENTRY_CTL_IA32E, "IA-32e mode guest"},
-    {VMX_ENTRY_CTL, ENTRY_CTL_LOAD_PAT, "load IA32_PAT"},
-    {VMX_ENTRY_CTL, ENTRY_CTL_LOAD_EFER, "load IA32_EFER"},
+    {VMX_PIN,       PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting"   },
+    {VMX_PIN,       PIN_NMI,                "NMI exiting"                  },
+    {VMX_PIN,       PIN_VIRTUAL_NMI,        "virtual NMIs"                 },
+    {VMX_PIN,       PIN_PREEMPTION_TIMER,   "activate VMX-preemption timer"},
+    {VMX_PROC,      PROC_IRQ_WINDOW,        "interrupt-window exiting"     },
+    {VMX_PROC,      PROC_TSC_OFFSET,        "use TSC offsetting"           },
+    {VMX_PROC,      PROC_CR8_LOAD,          "CR8-load exiting"             },
+    {VMX_PROC,      PROC_CR8_STORE,         "CR8-store exiting"            },
+    {VMX_PROC,      PROC_IO_BITMAPS,        "use I/O bitmaps"              },
+    {VMX_PROC,      PROC_MSR_BITMAPS,       "use MSR bitmaps"              },
+    {VMX_PROC,      PROC_SECONDARY,         "activate secondary controls"  },
+    {VMX_PROC2,     PROC2_EPT,              "enable EPT"                   },
+    {VMX_PROC2,     PROC2_VPID,             "enable VPID"                  },
+    {VMX_PROC2,     PROC2_UNRESTRICTED,     "unrestricted guest"           },
+    {VMX_EXIT_CTL,  EXIT_CTL_HOST64,        "host address-space size"      },
+    {VMX_EXIT_CTL,  EXIT_CTL_ACK,           "acknowledge interrupt on exit"},
+    {VMX_EXIT_CTL,  EXIT_CTL_SAVE_PAT,      "save IA32_PAT"                },
+    {VMX_EXIT_CTL,  EXIT_CTL_LOAD_PAT,      "load IA32_PAT"                },
+    {VMX_EXIT_CTL,  EXIT_CTL_SAVE_EFER,     "save IA32_EFER"               },
+    {VMX_EXIT_CTL,  EXIT_CTL_LOAD_EFER,     "load IA32_EFER"               },
+    {VMX_ENTRY_CTL, ENTRY_CTL_IA32E,        "IA-32e mode guest"            },
+    {VMX_ENTRY_CTL, ENTRY_CTL_LOAD_PAT,     "load IA32_PAT"                },
+    {VMX_ENTRY_CTL, ENTRY_CTL_LOAD_EFER,    "load IA32_EFER"               },
 };
 
 static const struct {
     uint64_t bit;
     const char *name;
 } required_ept[] = {
-    {EPT_CAP_WALK4, "EPT page-walk length 4"},
-    {EPT_CAP_WB, "write-back EPT paging structures"},
-    {EPT_CAP_2M, "EPT 2-MByte pages"},
-    {EPT_CAP_INVEPT, "INVEPT"},
-    {EPT_CAP_INVEPT_ONE, "single-context INVEPT"},
-    {EPT_CAP_INVVPID, "INVVPID"},
-    {EPT_CAP_INVVPID_ONE, "single-context INVVPID"},
+    {EPT_CAP_WALK4,       "EPT page-walk length 4"          },
+    {EPT_CAP_WB,          "write-back EPT paging structures"},
+    {EPT_CAP_2M,          "EPT 2-MByte pages"               },
+    {EPT_CAP_INVEPT,      "INVEPT"                          },
+    {EPT_CAP_INVEPT_ONE,  "single-context INVEPT"           },
+    {EPT_CAP_INVVPID,     "INVVPID"                         },
+    {EPT_CAP_INVVPID_ONE, "single-context INVVPID"          },
 };
 
 uint32_t vmx_control_msr(enum vmx_control_set set)
@@ -200,19 +200,19 @@ void virt_describe(char *buf, uint32_t size)
         uint32_t bit;
         const char *name;
     } optional[] = {
-        {VMX_PROC, PROC_TPR_SHADOW, "TPR shadow"},
-        {VMX_PROC2, PROC2_APIC_ACCESS, "APIC accesses"},
-        {VMX_PROC2, PROC2_APIC_REGS, "APIC registers"},
-        {VMX_PROC2, PROC2_VID, "virtual-interrupt delivery"},
-        {VMX_PIN, PIN_POSTED_INTERRUPTS, "posted interrupts"},
-        {VMX_PROC2, PROC2_X2APIC, "x2APIC"},
-        {VMX_PROC2, PROC2_TSC_SCALING, "TSC scaling"},
-        {VMX_PROC2, PROC2_INVPCID, "INVPCID"},
-        {VMX_PROC2, PROC2_XSAVES, "XSAVES"},
+        {VMX_PROC,  PROC_TPR_SHADOW,       "TPR shadow"                },
+        {VMX_PROC2, PROC2_APIC_ACCESS,     "APIC accesses"             },
+        {VMX_PROC2, PROC2_APIC_REGS,       "APIC registers"            },
+        {VMX_PROC2, PROC2_VID,             "virtual-interrupt delivery"},
+        {VMX_PIN,   PIN_POSTED_INTERRUPTS, "posted interrupts"         },
+        {VMX_PROC2, PROC2_X2APIC,          "x2APIC"                    },
+        {VMX_PROC2, PROC2_TSC_SCALING,     "TSC scaling"               },
+        {VMX_PROC2, PROC2_INVPCID,         "INVPCID"                   },
+        {VMX_PROC2, PROC2_XSAVES,          "XSAVES"                    },
     };
-    size_t len = fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u",
-                           virt_ept_has_1g() ? "+1G" : "",
-                           1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
+    size_t len =
+        fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u", virt_ept_has_1g() ? "+1G" : "",
+                  1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
 
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
         if (vmx_control_allowed(optional[i].set, optional[i].bit))

@@ -1,2 +1,0 @@
-/* transitional: see lib/time.h */
-#include "lib/time.h"
