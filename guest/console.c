@@ -188,21 +188,22 @@ static bool any_waiting(void)
 
 /*
  * Start the UART if it is idle and there is something to show. Whoever finds the lock taken may
- * go: its holder looks again after giving it back.
+ * go: its holder looks into the queues again after giving it back.
  */
 static void pump(void)
 {
-    while (!atomic_load(&console.busy) && any_waiting() && spin_trylock(&console.lock)) {
+    while (!atomic_load(&console.busy) && spin_trylock(&console.lock)) {
         bool wrote = !atomic_load(&console.busy) && fill_uart();
 
         if (wrote)
             atomic_store(&console.busy, true);
         spin_unlock(&console.lock);
-        if (!wrote)
-            return;
-        wake_blocked();
-        if (!console.interrupts)
+        if (wrote)
+            wake_blocked();
+        if (wrote && !console.interrupts)
             console_flush();
+        if (!wrote && !any_waiting())
+            return;
     }
 }
 

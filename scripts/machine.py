@@ -329,6 +329,11 @@ class Machine:
         """Everything Bochs has logged."""
         return self._read_log()
 
+    @property
+    def bochs_output(self):
+        """What Bochs has written to its stdout and stderr; empty after the machine's end."""
+        return (self._folder / "stdout").read_text(errors="replace") if self._folder else ""
+
     def tail(self, lines=20):
         """The console's last lines."""
         return "\n".join(self.console.splitlines()[-lines:])
@@ -343,8 +348,7 @@ class Machine:
         words = self.last_words()
         if words or not self._folder:
             return words
-        output = (self._folder / "stdout").read_text(errors="replace")
-        return "\n".join((self._read_log() + output).splitlines()[-10:])
+        return "\n".join((self._read_log() + self.bochs_output).splitlines()[-10:])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
  * A boot sector that checks whether the emulator divides signed 64-bit numbers right: Bochs 3.1
  * as some distributions build it does not, and every Linux dies there. It enters long mode, does
  * the divisions in the table, and prints "IDIV OK" or "IDIV BAD" on COM1; then it asks for the end.
+ *
+ * First it takes one exception, so that the emulator leaves an instruction by longjmp
+ * (smp_commit.c reports that).
  */
     .code16
     .globl _start
@@ -13,6 +16,11 @@ _start:
     movw    %ax, %es
     movw    %ax, %ss
     movw    $0x7c00, %sp
+
+    movw    $undefined, 6 * 4       /* #UD goes on with the next instruction */
+    movw    %ax, 6 * 4 + 2
+    ud2
+undefined:
 
     /* One 2 MiB identity page: PML4 at 1000H, PDPT at 2000H, PD at 3000H. */
     cld

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the system tests share: building, booting, and talking to the guests.
+
+A test class is one job: its tests run in the order in which they are written, in one process, and
+may share a machine that setUpClass boots. Waiting is for text or for the machine's end, never for
+time: LONG is only how long a slow computer may take.
+"""
+
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TREE / "scripts"))
+from machine import Machine  # noqa: E402  pylint: disable=wrong-import-position
+
+LONG = 300  # seconds; a boot to the shell takes 10 to 20 on the developers' machines
+UEFI, BIOS = "uefi", "bios"
+
+CONFIGS = ("config/demo.yaml",) + tuple(
+    str(path.relative_to(TREE)) for path in sorted((TREE / "tests" / "config").glob("*.yaml")))
+
+
+def iso(config):
+    """The boot image of a config, by its name; `scripts/test` has built them all."""
+    return TREE / "build" / config / "bulkhead.iso"
+
+
+def boot(config, firmware=BIOS, cpus=2, **settings):
+    """The machine for a config, to be used in a `with` block."""
+    return Machine(iso(config), firmware=firmware, cpus=cpus, **settings)
+
+
+def run(*command, cwd=TREE, check=True, **settings):
+    """Run a command of the tree, with its output caught."""
+    done = subprocess.run([str(word) for word in command], cwd=cwd, text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n"
+                             f"{done.stdout}{done.stderr}")
+    return done
+
+
+def guest_lines(console, name):
+    """A guest's lines, without its name. The beginning of a line that was interrupted by somebody
+    else's, and printed again whole afterwards, is left out."""
+    mark = f"[{name}] "
+    lines = console.split("\n")
+    ours = [(i, line[len(mark):]) for i, line in enumerate(lines) if line.startswith(mark)]
+    result = []
+    for (i, line), (following, text) in zip(ours, ours[1:] + [(None, None)]):
+        interrupted = following is not None and following != i + 1
+        if not (interrupted and text.startswith(line)):
+            result.append(line)
+    return result
+
+
+class SystemTest(unittest.TestCase):
+    """A test that may use a machine. `cost`, in seconds, lets long jobs start first."""
+
+    cost = 10
+    machine = None
+
+    @classmethod
+    def start(cls, config, firmware=BIOS, cpus=2, **settings):
+        """Boot the class's machine; it ends with the class."""
+        cls.machine = boot(config, firmware, cpus, **settings)
+        cls.machine.start()
+        cls.addClassCleanup(cls.machine.close)
+        return cls.machine
+
+    def expect_line(self, machine, regex, timeout=LONG):
+        """Wait for a whole line of the console that matches."""
+        return machine.expect(rf"^{regex}$", timeout)
+
+    def note(self, text):
+        """Show a line with the test's result."""
+        print(text, flush=True)
+
+
+class Shell:
+    """The Linux guest's shell on the console."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self._commands = 0
+
+    def wait(self):
+        """Wait until it asks for a command."""
+        self.machine.expect(r"^\[linux\] linux guest: shell ready", LONG)
+        self.machine.expect(r"^\[linux\] ~ # ", LONG)
+
+    def command(self, text):
+        """Run a command; returns (its output's lines, its exit status)."""
+        self._commands += 1
+        mark = 1000 + self._commands
+        before = len(self.machine.console)
+        self.machine.send(f'{text}; echo "M$(({mark}+0))M$?"\n')
+        match = self.machine.expect(rf"^\[linux\] .*M{mark}M(\d+)$", LONG)
+        lines = guest_lines(self.machine.console[before:match.end()], "linux")
+        echo = max(i for i, line in enumerate(lines) if f"M$(({mark}+0))M" in line)
+        return lines[echo + 1:-1], int(match[1])
+
+
+def tokens(text):
+    """Name-and-number pairs of an exit report: "cpuid 12 pio 7" -> {"cpuid": 12, "pio": 7}."""
+    words = re.findall(r"([a-z-]+) (\d+)", text)
+    return {name: int(count) for name, count in words}
