@@ -80,8 +80,19 @@ $(OBJ)/guest/dsdt.aml: guest/dsdt.asl | $(SETUP)
 
 $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
-# Which images the config names, so that they are built first. Empty before set-up.
-IMAGES = $(shell $(GEN_CONFIG) --list-images $(CONFIG_FILE) 2>/dev/null)
+# Which images the config names, so that they are built first. make reads this file, finds that it is
+# missing or old, makes it (after set-up) and starts again: only for goals that build an image.
+ifneq ($(filter all iso run build/%,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(wildcard $(CONFIG_FILE)),)
+$(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
+endif
+include $(OUT)/images.mk
+endif
+
+$(OUT)/images.mk: $(CONFIG_FILE) scripts/gen_config.py | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(GEN_CONFIG) --list-images $(CONFIG_FILE) > $@.new
+	$(Q)sed '1s/^/IMAGES := /; $$!s/$$/ \\/' $@.new > $@ && rm $@.new
 
 $(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
 	@mkdir -p $(@D)

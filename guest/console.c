@@ -306,6 +306,7 @@ static const char *const exit_names[EXIT_KIND_COUNT] = {
     [EXIT_VMX_INSN] = "vmx-insn", [EXIT_RDPMC] = "rdpmc",
     [EXIT_NOP] = "wbinvd",        [EXIT_TRIPLE_FAULT] = "triple-fault",
     [EXIT_NMI] = "nmi",           [EXIT_TASK_SWITCH] = "task-switch",
+    [EXIT_ENTRY_FAILED] = "entry-failed",
     [EXIT_UNKNOWN] = "unknown",
 };
 

@@ -59,6 +59,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_NMI: host_nmi(); return RESUME;
     case EXIT_TRIPLE_FAULT: return exit_crash(v, x, "triple fault");
     case EXIT_TASK_SWITCH: return exit_crash(v, x, "hardware task switch, which is not emulated");
+    case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: break;
     }

@@ -4,7 +4,6 @@
 
 #include <stdarg.h>
 
-#include "arch/x86/asm.h"
 #include "arch/x86/virt.h"
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
@@ -18,11 +17,6 @@
 #include "lib/string.h"
 
 #define LOG_LIMIT 20
-
-uint64_t vm_now(const struct vm *vm)
-{
-    return rdtsc() - vm->tsc_start;
-}
 
 void vm_log(struct vm *vm, const char *fmt, ...)
 {
@@ -219,7 +213,7 @@ static void end(struct vm *vm, enum vm_state state)
 
 void vm_run(struct vm *vm, uint64_t unix_time)
 {
-    vm->tsc_start = rdtsc();
+    vm_clock_start(vm);
     platform_power_on(vm, unix_time);
     for (;;) {
         if (!start(vm)) {

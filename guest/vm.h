@@ -127,7 +127,10 @@ void vm_log(struct vm *vm, const char *fmt, ...) PRINTF(2, 3);
 /* "running", "powered off", ... */
 const char *vm_state_name(const struct vm *vm);
 
-/* VM time: TSC ticks since power-on, the clock of all its devices. */
+/* VM time: TSC ticks since power-on, the clock of all its devices: guest/time.c. */
 uint64_t vm_now(const struct vm *vm);
+
+/* Power-on: VM time is 0 now. */
+void vm_clock_start(struct vm *vm);
 
 #endif

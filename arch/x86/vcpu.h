@@ -57,6 +57,7 @@ enum exit_kind {
     EXIT_TRIPLE_FAULT,
     EXIT_NMI, /* the host's NMI */
     EXIT_TASK_SWITCH,
+    EXIT_ENTRY_FAILED, /* the guest brought itself into a state that cannot be entered; was logged */
     EXIT_UNKNOWN,
     EXIT_KIND_COUNT,
 };

@@ -96,7 +96,7 @@ class Shell:
         """Run a command; returns (its output's lines, its exit status)."""
         self._commands += 1
         mark = 1000 + self._commands
-        before = len(self.machine.console)
+        before = self.machine.console.rfind("\n") + 1  # the prompt's line
         self.machine.send(f'{text}; echo "M$(({mark}+0))M$?"\n')
         match = self.machine.expect(rf"^\[linux\] .*M{mark}M(\d+)$", LONG)
         lines = guest_lines(self.machine.console[before:match.end()], "linux")

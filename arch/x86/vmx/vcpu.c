@@ -173,12 +173,26 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
 
 /* --- run -------------------------------------------------------------------------------------- */
 
-static NORETURN void entry_failed(const struct vcpu_arch *a, const char *how, uint64_t code)
+/* VMfail: a control or host field is wrong, and those are ours. */
+static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
 {
-    log_line("VM entry failed: %s %lu, VMCS %lx", how, code, a->vmcs_hpa);
+    uint64_t error = vmread(VMCS_INSTRUCTION_ERROR);
+
+    log_line("VM entry refused, VMCS %lx", a->vmcs_hpa);
     unsigned found = vmx_explain_entry_failure();
 
-    panic("VM entry failed: %s %lu; %u broken check(s) found, listed above", how, code, found);
+    panic("VM entry: %s, VM-instruction error %lu; %u broken checks found, listed above",
+          failure == 1 ? "VMfailInvalid" : "VMfailValid", error, found);
+}
+
+/* The guest state was refused: the guest made it so, and only the guest ends. */
+static void decode_entry_failure(struct vcpu_exit *x, uint32_t reason)
+{
+    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", reason & 0xffff,
+             vmread(VMCS_EXIT_QUALIFICATION));
+    log_line("%u broken checks found, listed above", vmx_explain_entry_failure());
+    x->hw_reason = reason;
+    x->kind = EXIT_ENTRY_FAILED;
 }
 
 static void flush_event(struct vcpu_arch *a)
@@ -313,14 +327,14 @@ void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
     uint64_t failure = vmx_enter(a);
 
     if (failure != 0)
-        entry_failed(a, failure == 1 ? "VMfailInvalid" : "VM-instruction error",
-                     vmread(VMCS_INSTRUCTION_ERROR));
+        entry_refused(a, failure);
 
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
 
     if (reason & REASON_ENTRY_FAILED)
-        entry_failed(a, "exit reason", reason & 0xffff);
-    decode_exit(a, out, reason);
+        decode_entry_failure(out, reason);
+    else
+        decode_exit(a, out, reason);
 }
 
 static inline void skip(uint64_t len)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's machine beside virtualization, for unit tests: clock, UART, local APIC, cores. Stands
+ * in for guest/time.c, arch/x86/uart.c, apic.c, cpu.c, power.c and the host_* functions of
+ * boot/main.c.
+ */
+#ifndef TESTS_FAKE_HOST_FAKE_H
+#define TESTS_FAKE_HOST_FAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HOST_FAKE_TEXT 0x20000u
+
+struct host_fake {
+    uint64_t tsc; /* what RDTSC would give */
+
+    /* UART. What was sent is `text`, always NUL-terminated; beyond its size it is dropped. */
+    char text[HOST_FAKE_TEXT];
+    size_t text_len;
+    bool uart_slow;      /* bytes stay in the FIFO: until host_fake_uart_sent, or many polls */
+    unsigned fifo;       /* bytes in the transmit FIFO */
+    unsigned polls;      /* of a full FIFO */
+    bool thre;           /* "transmit FIFO empty" interrupt is pending */
+    bool interrupts_rx;  /* as uart_interrupts() set them */
+    bool interrupts_tx;
+    uint8_t rx[256];     /* typed, not yet read */
+    unsigned rx_len;
+    unsigned drains;     /* calls of uart_drain() */
+
+    /* Local APIC and what came in. */
+    unsigned ipis;
+    uint32_t ipi_id;
+    uint8_t ipi_vector;
+    unsigned irqs;
+    uint8_t irq_vector;
+    unsigned nmis;
+};
+
+extern struct host_fake host_fake;
+
+/* Forget everything; the clock starts at a number that is not 0. Core n has APIC ID 10 + n. */
+void host_fake_reset(void);
+
+/* The transmit FIFO has run empty: the UART's interrupt is pending if it is on. */
+void host_fake_uart_sent(void);
+
+/* Somebody types. */
+void host_fake_type(const char *keys);
+
+/* Forget what was sent. */
+void host_fake_clear_text(void);
+
+#endif

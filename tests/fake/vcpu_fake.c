@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See the header. Manual: SDM 3C "Checks on the Guest State Area", "Event Injection". */
+#include "tests/fake/vcpu_fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/virt.h"
+#include "lib/time.h"
+#include "tests/fake/host_fake.h"
+
+#define EVENT_VALID  0x80000000u
+#define EVENT_ERROR  0x00000800u
+#define IRQ_ENDLESS  10000u /* automatic exits in a row: a deadline that never moves on */
+#define ACCESS_16    0x0093u
+#define ACCESS_32    0xc09bu
+#define ACCESS_64    0xa09bu
+
+struct vcpu_fake vcpu_fake;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "vcpu_fake: %s\n", what);
+    abort();
+}
+
+void vcpu_fake_reset(void)
+{
+    memset(&vcpu_fake, 0, sizeof(vcpu_fake));
+    vcpu_fake.cr4_allowed = 0xffffff & ~(CR4_VMXE | CR4_SMXE | CR4_LA57 | CR4_PKE);
+    vcpu_fake.phys_bits = 39;
+    vcpu_fake.insn_len = 2;
+    vcpu_fake.state = (struct vcpu_state){
+        .rflags = RFLAGS_FIXED,
+        .cr0 = CR0_PE | CR0_ET | CR0_NE,
+        .cs_access = ACCESS_32,
+    };
+}
+
+void vcpu_fake_add(const struct vcpu_exit *x)
+{
+    if (vcpu_fake.script_len == VCPU_FAKE_SCRIPT)
+        fail("the script is too long");
+    vcpu_fake.script[vcpu_fake.script_len++] = *x;
+}
+
+void vcpu_fake_rewind(void)
+{
+    vcpu_fake.script_len = vcpu_fake.script_at = vcpu_fake.events = 0;
+    vcpu_fake.over = false;
+    vcpu_fake.source = NULL;
+}
+
+bool vcpu_fake_take(struct vcpu_fake_event *out)
+{
+    if (vcpu_fake.events == 0)
+        return false;
+    *out = vcpu_fake.event[0];
+    memmove(vcpu_fake.event, vcpu_fake.event + 1, --vcpu_fake.events * sizeof(*out));
+    return true;
+}
+
+/* --- set-up ----------------------------------------------------------------------------------- */
+
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid)
+{
+    a->eptp = eptp;
+    a->vpid = vpid;
+    return pages_alloc(pool, &a->vmcs_hpa);
+}
+
+static void set_start(const struct vcpu_start *start)
+{
+    struct vcpu_state *s = &vcpu_fake.state;
+
+    *s = (struct vcpu_state){
+        .rip = start->rip, .rsp = start->rsp, .rflags = RFLAGS_FIXED, .cr0 = CR0_ET | CR0_NE};
+    switch (start->mode) {
+    case START_REAL: s->cs_access = ACCESS_16; break;
+    case START_PROTECTED32:
+        s->cs_access = ACCESS_32;
+        s->cr0 |= CR0_PE;
+        break;
+    case START_LONG:
+        s->cs_access = ACCESS_64;
+        s->cr0 |= CR0_PE | CR0_PG;
+        s->cr3 = start->cr3;
+        s->cr4 = CR4_PAE;
+        s->efer = EFER_LME | EFER_LMA;
+        break;
+    }
+}
+
+void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+{
+    memset(a->gpr, 0, sizeof(a->gpr));
+    a->gpr[RAX] = start->rax;
+    a->gpr[RBX] = start->rbx;
+    a->gpr[RSI] = start->rsi;
+    a->tsc_offset = tsc_offset;
+    a->entry_info = 0;
+    a->armed_deadline = TIME_NEVER;
+    a->xcr0 = 1;
+    set_start(start);
+    vcpu_fake.start = *start;
+    vcpu_fake.sti_blocking = vcpu_fake.nmi_blocking = false;
+    vcpu_fake.irq_window = vcpu_fake.nmi_window = false;
+    vcpu_fake.resets++;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static void deliver(struct vcpu_arch *a)
+{
+    struct vcpu_fake_event e = {
+        .type = (enum vcpu_event_type)(a->entry_info >> 8 & 7),
+        .vector = (uint8_t)a->entry_info,
+        .has_error = (a->entry_info & EVENT_ERROR) != 0,
+        .error = a->entry_error,
+        .cr2 = vcpu_fake.cr2,
+    };
+
+    a->entry_info = 0;
+    if (e.type == EVENT_EXTERNAL) {
+        vcpu_fake.state.rflags &= ~RFLAGS_IF; /* through an interrupt gate */
+        vcpu_fake.delivered[e.vector]++;
+    }
+    if (e.type == EVENT_NMI) {
+        vcpu_fake.nmi_blocking = true;
+        vcpu_fake.state.rflags &= ~RFLAGS_IF;
+    }
+    if (vcpu_fake.events < VCPU_FAKE_EVENTS)
+        vcpu_fake.event[vcpu_fake.events++] = e;
+}
+
+/* What exits by itself, before the guest's next instruction. */
+static bool automatic_exit(struct vcpu_arch *a, struct vcpu_exit *out)
+{
+    if (a->armed_deadline <= host_fake.tsc) {
+        a->armed_deadline = TIME_NEVER;
+        out->kind = EXIT_DEADLINE;
+        return true;
+    }
+    if ((vcpu_fake.nmi_window && vcpu_can_take_nmi(a)) ||
+        (vcpu_fake.irq_window && vcpu_can_take_irq(a))) {
+        out->kind = EXIT_IRQ_WINDOW;
+        return true;
+    }
+    return false;
+}
+
+static void scripted_exit(struct vcpu_arch *a, struct vcpu_exit *out)
+{
+    if (vcpu_fake.source != NULL && vcpu_fake.source(a, out))
+        return;
+    if (vcpu_fake.script_at < vcpu_fake.script_len) {
+        *out = vcpu_fake.script[vcpu_fake.script_at++];
+        return;
+    }
+    vcpu_fake.over = true;
+    out->kind = EXIT_TRIPLE_FAULT;
+}
+
+void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
+{
+    memset(out, 0x5a, sizeof(*out)); /* what an exit does not say, nobody reads */
+    vcpu_fake.entries++;
+    host_fake.tsc += vcpu_fake.tick;
+    if (a->entry_info != 0)
+        deliver(a);
+    if (automatic_exit(a, out)) {
+        if (++vcpu_fake.automatic > IRQ_ENDLESS)
+            fail("a deadline or a window that exits for ever");
+        return;
+    }
+    vcpu_fake.automatic = 0;
+    scripted_exit(a, out);
+}
+
+void vcpu_skip(struct vcpu_arch *a)
+{
+    (void)a;
+    vcpu_fake.state.rip += vcpu_fake.insn_len;
+    vcpu_fake.sti_blocking = false;
+    vcpu_fake.skips++;
+}
+
+void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
+{
+    (void)a;
+    if (len < 1 || len > 15)
+        fail("no instruction has that length");
+    vcpu_fake.state.rip += len;
+    vcpu_fake.sti_blocking = false;
+    vcpu_fake.skip_bytes++;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+bool vcpu_can_take_irq(struct vcpu_arch *a)
+{
+    return a->entry_info == 0 && (vcpu_fake.state.rflags & RFLAGS_IF) != 0 &&
+           !vcpu_fake.sti_blocking;
+}
+
+bool vcpu_can_take_nmi(struct vcpu_arch *a)
+{
+    return a->entry_info == 0 && !vcpu_fake.nmi_blocking && !vcpu_fake.sti_blocking;
+}
+
+void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
+{
+    if (a->entry_info != 0)
+        fail("an event is injected over another one");
+    if (type == EVENT_EXTERNAL && !vcpu_can_take_irq(a))
+        fail("an interrupt is injected that cannot be taken");
+    if (type == EVENT_NMI && (!vcpu_can_take_nmi(a) || vector != VECTOR_NMI))
+        fail("an NMI is injected that cannot be taken");
+    if (type == EVENT_EXCEPTION && vector >= 32)
+        fail("there is no such exception");
+    a->entry_info = EVENT_VALID | (uint32_t)type << 8 | vector;
+}
+
+void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
+{
+    vcpu_inject(a, EVENT_EXCEPTION, vector);
+    if ((vcpu_fake.state.cr0 & CR0_PE) != 0)
+        a->entry_info |= EVENT_ERROR;
+    a->entry_error = error_code;
+}
+
+void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code)
+{
+    vcpu_fake.cr2 = gva;
+    vcpu_inject_error(a, VECTOR_PF, error_code);
+}
+
+void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
+{
+    (void)a;
+    vcpu_fake.irq_window = want;
+}
+
+void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
+{
+    (void)a;
+    vcpu_fake.nmi_window = want;
+}
+
+void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
+{
+    vcpu_fake.deadlines += host_tsc != a->armed_deadline;
+    a->armed_deadline = host_tsc;
+}
+
+/* --- registers -------------------------------------------------------------------------------- */
+
+void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
+{
+    (void)a;
+    *out = vcpu_fake.state;
+}
+
+unsigned vcpu_code_size(const struct vcpu_state *s)
+{
+    if ((s->efer & EFER_LMA) != 0 && (s->cs_access & 0x2000) != 0)
+        return CODE_64;
+    return (s->cs_access & 0x4000) != 0 ? CODE_32 : CODE_16;
+}
+
+uint64_t vcpu_get_gpr(struct vcpu_arch *a, unsigned number)
+{
+    if (number >= GPR_COUNT)
+        fail("there is no such register");
+    return number == RSP ? vcpu_fake.state.rsp : a->gpr[number];
+}
+
+void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value)
+{
+    if (number >= GPR_COUNT)
+        fail("there is no such register");
+    *(number == RSP ? &vcpu_fake.state.rsp : &a->gpr[number]) = value;
+}
+
+uint64_t vcpu_get_rflags(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.rflags;
+}
+
+void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
+{
+    (void)a;
+    if ((value & RFLAGS_FIXED) == 0)
+        fail("RFLAGS [1] has to be 1");
+    vcpu_fake.state.rflags = value;
+}
+
+uint64_t vcpu_get_cr0(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.cr0;
+}
+
+uint64_t vcpu_get_cr4(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.cr4;
+}
+
+bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value)
+{
+    struct vcpu_state *s = &vcpu_fake.state;
+
+    (void)a;
+    if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG)
+        return false;
+    if ((value & CR0_PG) != 0 && (s->efer & EFER_LME) != 0 && (s->cr4 & CR4_PAE) == 0)
+        return false;
+    s->efer &= ~EFER_LMA;
+    if ((value & CR0_PG) != 0 && (s->efer & EFER_LME) != 0)
+        s->efer |= EFER_LMA;
+    s->cr0 = value | CR0_ET;
+    return true;
+}
+
+bool vcpu_write_cr4(struct vcpu_arch *a, uint64_t value)
+{
+    (void)a;
+    if ((value & ~vcpu_fake.cr4_allowed) != 0)
+        return false;
+    if ((vcpu_fake.state.efer & EFER_LMA) != 0 && (value & CR4_PAE) == 0)
+        return false;
+    vcpu_fake.state.cr4 = value;
+    return true;
+}
+
+bool vcpu_uses_pdptes(struct vcpu_arch *a)
+{
+    const struct vcpu_state *s = &vcpu_fake.state;
+
+    (void)a;
+    return (s->cr0 & CR0_PG) != 0 && (s->cr4 & CR4_PAE) != 0 && (s->efer & EFER_LMA) == 0;
+}
+
+void vcpu_set_pdptes(struct vcpu_arch *a, const uint64_t pdpte[4])
+{
+    uint64_t reserved = ~0ull << vcpu_fake.phys_bits | 0x1e6;
+
+    (void)a;
+    for (unsigned i = 0; i < 4; i++) {
+        if ((pdpte[i] & 1) != 0 && (pdpte[i] & reserved) != 0)
+            fail("a PDPTE with reserved bits: the entry would fail");
+        vcpu_fake.pdpte[i] = pdpte[i];
+    }
+}
+
+void vcpu_set_xcr0(struct vcpu_arch *a, uint64_t value)
+{
+    a->xcr0 = value;
+}
+
+void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset)
+{
+    a->tsc_offset = offset;
+}
+
+void vcpu_print(struct vcpu_arch *a)
+{
+    (void)a;
+    vcpu_fake.prints++;
+}
+
+/* --- arch/x86/virt.h -------------------------------------------------------------------------- */
+
+bool virt_ept_has_2m(void)
+{
+    return true;
+}
+
+bool virt_ept_has_1g(void)
+{
+    return false;
+}
