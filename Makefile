@@ -104,7 +104,7 @@ $(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;
 $(OUT)/config.o: $(OUT)/config.c
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(OUT)/images.o: $(OUT)/images.S
+$(OUT)/images.o: $(OUT)/images.S $(IMAGES)
 	$(Q)$(CC) $(FREESTANDING) -c $< -o $@
 
 $(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) linker.ld

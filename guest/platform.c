@@ -187,13 +187,18 @@ static void arm(struct vcpu *v)
     vcpu_set_deadline(&v->arch, next == TIME_NEVER ? TIME_NEVER : next + vm->tsc_start);
 }
 
-static void advance_devices(struct vm *vm, uint64_t now)
+/* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
+static void i8254_edges(struct vm *vm, uint64_t now)
 {
-    /* However many ticks were missed, the line rises once. */
     if (i8254_deadline(&vm->i8254) <= now && i8254_advance(&vm->i8254, now) > 0) {
         set_irq(vm, 0, false);
         set_irq(vm, 0, true);
     }
+}
+
+static void advance_devices(struct vm *vm, uint64_t now)
+{
+    i8254_edges(vm, now);
     mc146818_advance(&vm->rtc, now);
     set_irq(vm, 8, mc146818_irq(&vm->rtc));
     ns16550_advance(&vm->uart, now);
@@ -269,7 +274,9 @@ static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     uint64_t now = vm_now(vm);
 
     i8254_write(&vm->i8254, port, value, now);
-    set_irq(vm, 0, i8254_out(&vm->i8254, 0, now));
+    i8254_edges(vm, now);
+    if (!i8254_out(&vm->i8254, 0, now))
+        set_irq(vm, 0, false);
     arm(v);
 }
 
@@ -468,7 +475,7 @@ void platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t 
 
 static bool in_page(uint64_t gpa, uint64_t page, unsigned size)
 {
-    return gpa >= page && gpa + size <= page + PAGE_SIZE;
+    return gpa >= page && gpa - page <= PAGE_SIZE - size;
 }
 
 /*

@@ -34,7 +34,9 @@ void vm_log(struct vm *vm, const char *fmt, ...)
 
 const char *vm_state_name(const struct vm *vm)
 {
-    switch (vm->state) {
+    enum vm_state state = vm->state;
+
+    switch (state) {
     case VM_LOADING: return "loading";
     case VM_RUNNING: return "running";
     case VM_POWERED_OFF: return "powered off";

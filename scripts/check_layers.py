@@ -33,10 +33,10 @@ WRITABLE = {
     "arch/x86/apic.c": {
         "xapic": "where the local APIC's registers are mapped; set once at boot"},
     "arch/x86/phys.c": {
-        "*": "how physical memory is reached before and after the final page tables"},
+        "pool_hpa": "where the page pool is; set once at boot",
+        "pool_va": "where it is mapped; set once at boot",
+        "windows_ready": "whether the final page tables are in use; set once at boot"},
     "arch/x86/smp.c": {
-        "cpu_list": "the way to each struct cpu",
-        "cpu_count": "how many there are",
         "trampoline_hpa": "the page the other cores start in; set once at boot"},
     "arch/x86/cpu.c": {
         "cpu_list": "the way to each struct cpu",

@@ -81,7 +81,7 @@ def _find_ovmf():
         if Path(place).is_file():
             return Path(place)
     raise MachineError("emulator", f"no UEFI firmware at {' or '.join(map(str, places))}: install"
-                       " the package `ovmf`, or set OVMF=/path/to/OVMF.fd (the 2 MiB image)")
+                       " the package `ovmf`, or set OVMF=/path/to/OVMF.fd (code and variables in one)")
 
 
 def _run_tool(args, cwd):
@@ -184,11 +184,15 @@ class Machine:
         if self.firmware == "uefi":
             make_acpi_iso(self._folder, self.cpus)
 
+    def _rom_base(self):
+        """Where the firmware must lie to end at 4 GiB: distributions' OVMF has 2 or 4 MiB."""
+        return (1 << 32) - (self._folder / "firmware.rom").stat().st_size
+
     def _bochsrc(self, port):
         """Bochs's configuration for this machine."""
         uefi = self.firmware == "uefi"
         values = {
-            "ROM_OPTIONS": "address=0xffe00000" if uefi else "options=fastboot",
+            "ROM_OPTIONS": f"address={self._rom_base():#x}" if uefi else "options=fastboot",
             "MEMORY": self.memory,
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A static program for the Linux guest, without libc: prints the TSC at the kernel's entry, as
+ * scripts/time_kernel noted it, and now: `ticks: entry N now N`.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#define SYS_READ  0
+#define SYS_WRITE 1
+#define SYS_OPEN  2
+#define SYS_EXIT  60
+
+#define NOTE      0x78 /* offset in boot_params, see scripts/time_kernel */
+
+static long system_call(long number, long a, long b, long c)
+{
+    long result;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static void print(const char *text, size_t len)
+{
+    (void)system_call(SYS_WRITE, 1, (long)text, (long)len);
+}
+
+static void print_number(uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    print(digits + at, sizeof(digits) - at);
+}
+
+void _start(void);
+
+void _start(void)
+{
+    uint64_t now = rdtsc();
+    uint64_t params[4096 / 8] = {0};
+    long file = system_call(SYS_OPEN, (long)"/sys/kernel/boot_params/data", 0, 0);
+
+    (void)system_call(SYS_READ, file, (long)params, sizeof(params));
+    print("ticks: entry ", 13);
+    print_number(params[NOTE / 8]);
+    print(" now ", 5);
+    print_number(now);
+    print("\n", 1);
+    (void)system_call(SYS_EXIT, 0, 0, 0);
+}
