@@ -102,7 +102,7 @@ $(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
 $(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;
 
 $(OUT)/config.o: $(OUT)/config.c
-	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d -c $< -o $@
 
 $(OUT)/images.o: $(OUT)/images.S $(IMAGES)
 	$(Q)$(CC) $(FREESTANDING) -c $< -o $@
