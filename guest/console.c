@@ -193,16 +193,19 @@ static bool any_waiting(void)
 static void pump(void)
 {
     while (!atomic_load(&console.busy) && spin_trylock(&console.lock)) {
-        bool wrote = !atomic_load(&console.busy) && fill_uart();
+        /* Busy first: the interrupt that ends it may come at any moment from here on. */
+        atomic_store(&console.busy, true);
+        bool ready = uart_tx_ready();
+        bool wrote = ready && fill_uart();
 
-        if (wrote)
-            atomic_store(&console.busy, true);
+        if (ready && !wrote)
+            atomic_store(&console.busy, false);
         spin_unlock(&console.lock);
         if (wrote)
             wake_blocked();
         if (wrote && !console.interrupts)
             console_flush();
-        if (!wrote && !any_waiting())
+        if (ready && !wrote && !any_waiting())
             return;
     }
 }
@@ -297,15 +300,24 @@ void console_start(bool interrupts)
 /* --- keyboard --------------------------------------------------------------------------------- */
 
 static const char *const exit_names[EXIT_KIND_COUNT] = {
-    [EXIT_HOST_IRQ] = "host-irq", [EXIT_IRQ_WINDOW] = "irq-window",
-    [EXIT_DEADLINE] = "deadline", [EXIT_CPUID] = "cpuid",
-    [EXIT_PIO] = "pio",           [EXIT_PIO_STRING] = "pio-string",
-    [EXIT_MMIO] = "mmio",         [EXIT_RDMSR] = "rdmsr",
-    [EXIT_WRMSR] = "wrmsr",       [EXIT_CR] = "cr",
-    [EXIT_XSETBV] = "xsetbv",     [EXIT_VMCALL] = "vmcall",
-    [EXIT_VMX_INSN] = "vmx-insn", [EXIT_RDPMC] = "rdpmc",
-    [EXIT_NOP] = "wbinvd",        [EXIT_TRIPLE_FAULT] = "triple-fault",
-    [EXIT_NMI] = "nmi",           [EXIT_TASK_SWITCH] = "task-switch",
+    [EXIT_HOST_IRQ] = "host-irq",
+    [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_DEADLINE] = "deadline",
+    [EXIT_CPUID] = "cpuid",
+    [EXIT_PIO] = "pio",
+    [EXIT_PIO_STRING] = "pio-string",
+    [EXIT_MMIO] = "mmio",
+    [EXIT_RDMSR] = "rdmsr",
+    [EXIT_WRMSR] = "wrmsr",
+    [EXIT_CR] = "cr",
+    [EXIT_XSETBV] = "xsetbv",
+    [EXIT_VMCALL] = "vmcall",
+    [EXIT_VMX_INSN] = "vmx-insn",
+    [EXIT_RDPMC] = "rdpmc",
+    [EXIT_NOP] = "wbinvd",
+    [EXIT_TRIPLE_FAULT] = "triple-fault",
+    [EXIT_NMI] = "nmi",
+    [EXIT_TASK_SWITCH] = "task-switch",
     [EXIT_ENTRY_FAILED] = "entry-failed",
     [EXIT_UNKNOWN] = "unknown",
 };
@@ -330,6 +342,10 @@ static void help(void)
 {
     log_line("Ctrl-] 1..%u: keyboard to that guest; Ctrl-] ?: this; Ctrl-] Ctrl-]: the key itself",
              machine_config.guest_count);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (cpu_list[i]->nmis != 0)
+            log_line("core %u: %lu NMIs from the hardware", i, cpu_list[i]->nmis);
+    }
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
         log_line("%u %s%s", i + 1, machine_config.guests[i].name,
                  console.focus == i + 1 ? " (keyboard)" : "");

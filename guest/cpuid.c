@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "arch/x86/asm.h"
+#include "arch/x86/virt.h"
 #include "lib/bits.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
@@ -20,16 +21,19 @@
     (BIT32(21) /* X2APIC */ | BIT32(24) /* TSC_DEADLINE */ | BIT32(31) /* HYPERVISOR */)
 /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
  * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
-#define LEAF1_EDX        0x078bfbffu
+#define LEAF1_EDX         0x078bfbffu
 /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB
  * AVX512CD SHA AVX512BW/VL */
-#define LEAF7_EBX        0xf1bf07a9u
+#define LEAF7_EBX         0xf1bf07a9u
 /* AVX512_VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID */
-#define LEAF7_ECX        0x00405f42u
-#define LEAF7_EDX        BIT32(4) /* FSRM */
-#define LEAF7_AVX512_EBX 0xd0230000u
-#define LEAF7_AVX512_ECX 0x00005842u
-#define EXT1_ECX         (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
+#define LEAF7_ECX         0x00405f42u
+#define LEAF7_EDX         BIT32(4) /* FSRM */
+#define LEAF7_AVX512_EBX  0xd0230000u
+#define LEAF7_AVX512_ECX  0x00005842u
+#define LEAF7_EBX_INVPCID BIT32(10)
+#define LEAF7_ECX_RDPID   BIT32(22)
+#define EXT1_EDX_RDTSCP   BIT32(27)
+#define EXT1_ECX          (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
 #define EXT1_EDX                                                                                   \
     (BIT32(11) /* SYSCALL */ | BIT32(20) /* NX */ | BIT32(26) /* 1 GiB pages */ |                  \
      BIT32(27) /* RDTSCP */ | BIT32(29) /* LM */)
@@ -104,8 +108,10 @@ static struct cpuid_leaf leaf7(uint64_t xcr0)
     bool avx512 = (xcr0 & XCR0_AVX512) != 0;
 
     return (struct cpuid_leaf){
-        .ebx = l.ebx & LEAF7_EBX & (avx512 ? ~0u : ~LEAF7_AVX512_EBX),
-        .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX),
+        .ebx = l.ebx & LEAF7_EBX & (avx512 ? ~0u : ~LEAF7_AVX512_EBX) &
+               (virt_has_invpcid() ? ~0u : ~LEAF7_EBX_INVPCID),
+        .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX) &
+               (virt_has_rdtscp() ? ~0u : ~LEAF7_ECX_RDPID),
         .edx = l.edx & LEAF7_EDX,
     };
 }
@@ -149,7 +155,10 @@ static void build_basic(struct cpuid_table *t, const struct cpuid_identity *id)
         case 0x2: add(t, leaf, host(2, 0)); break;
         case 0x4: add_leaf4(t, id->vcpu_count); break;
         case 0x6: add(t, leaf, (struct cpuid_leaf){.eax = BIT32(2) /* ARAT */}); break;
-        case 0x7: add(t, leaf, leaf7(t->xcr0_allowed)); break;
+        case 0x7:
+            add(t, leaf, leaf7(t->xcr0_allowed));
+            add(t, leaf, (struct cpuid_leaf){0}); /* so that subleaf 0 does not answer for all */
+            break;
         case 0xb: add_leaf_b(t, id); break;
         case 0xd: add_leaf_d(t); break;
         case 0x15: add(t, leaf, (struct cpuid_leaf){1, 1, (uint32_t)id->tsc_hz, 0}); break;
@@ -167,8 +176,10 @@ static void build_extended(struct cpuid_table *t)
         e[i] = host(0x80000000u + i, 0);
     e[0] = (struct cpuid_leaf){CPUID_EXTENDED_MAX, 0, 0, 0};
     e[1] = (struct cpuid_leaf){0, 0, e[1].ecx & EXT1_ECX, e[1].edx & EXT1_EDX};
+    if (!virt_has_rdtscp())
+        e[1].edx &= ~EXT1_EDX_RDTSCP;
     e[5] = (struct cpuid_leaf){0};
-    e[7] = (struct cpuid_leaf){0, 0, 0, BIT32(8) /* invariant TSC */};
+    e[7] = (struct cpuid_leaf){0, 0, 0, e[7].edx & BIT32(8) /* invariant TSC */};
     e[8] = (struct cpuid_leaf){e[8].eax & 0xffff, 0, 0, 0};
 }
 

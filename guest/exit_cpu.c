@@ -7,6 +7,8 @@
 #include "guest/vm.h"
 #include "lib/bits.h"
 
+#define PDPTE_RESERVED 0x1e6ull /* [8:5], [2:1]; and those from MAXPHYADDR on */
+
 /* EAX, ECX.. of a register pair for 64-bit values. */
 static uint64_t edx_eax(const struct vcpu *v)
 {
@@ -33,7 +35,7 @@ enum outcome exit_cpuid(struct vcpu *v)
     /* Two answers follow the guest's own registers. */
     if (leaf == 1 && (vcpu_get_cr4(&v->arch) & CR4_OSXSAVE) != 0)
         gpr[RCX] |= BIT32(27);
-    if (leaf == 0xd && subleaf == 0)
+    if (leaf == 0xd && subleaf == 0 && v->cpuid.xcr0_allowed != 0)
         gpr[RBX] = cpuid_xsave_size(&v->cpuid, v->arch.xcr0);
     return RESUME_NEXT;
 }
@@ -62,9 +64,11 @@ enum outcome exit_wrmsr(struct vcpu *v)
     return RESUME_NEXT;
 }
 
-/* SDM 3A "PAE Paging": a write to CR0 or CR4 may load the four PDPTEs from memory. */
+/* SDM 3A "PDPTE Registers": a write to CR0 or CR4 may load the four PDPTEs from memory. */
 static bool load_pdptes(struct vcpu *v)
 {
+    unsigned phys_bits = v->cpuid.extended[8].eax & 0xff;
+    uint64_t reserved = ~(BIT(phys_bits) - 1) | PDPTE_RESERVED;
     struct vcpu_state s;
     uint64_t pdpte[4];
 
@@ -74,8 +78,8 @@ static bool load_pdptes(struct vcpu *v)
     if (!gmem_read(v->vm, s.cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
         return false;
     for (unsigned i = 0; i < 4; i++) {
-        if ((pdpte[i] & 1) != 0 && (pdpte[i] & 0xfff00000000001e6) != 0)
-            return false; /* reserved bits */
+        if ((pdpte[i] & 1) != 0 && (pdpte[i] & reserved) != 0)
+            return false;
     }
     vcpu_set_pdptes(&v->arch, pdpte);
     return true;
@@ -101,10 +105,33 @@ static uint64_t cr0_operand(struct vcpu *v, const struct vcpu_exit *x)
     return vcpu_get_gpr(&v->arch, x->u.cr.gpr);
 }
 
+/* PDPTEs that cannot be loaded are #GP, and the register keeps its old value. */
+static enum outcome write_cr0(struct vcpu *v, uint64_t value)
+{
+    uint64_t old = vcpu_get_cr0(&v->arch);
+
+    if (!vcpu_write_cr0(&v->arch, value))
+        return exit_refuse(v);
+    if (load_pdptes(v))
+        return RESUME_NEXT;
+    (void)vcpu_write_cr0(&v->arch, old);
+    return exit_refuse(v);
+}
+
+static enum outcome write_cr4(struct vcpu *v, uint64_t value)
+{
+    uint64_t old = vcpu_get_cr4(&v->arch);
+
+    if (!vcpu_write_cr4(&v->arch, value))
+        return exit_refuse(v);
+    if (load_pdptes(v))
+        return RESUME_NEXT;
+    (void)vcpu_write_cr4(&v->arch, old);
+    return exit_refuse(v);
+}
+
 enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x)
 {
-    bool ok = false;
-
     if (x->u.cr.number == 8 && x->u.cr.read) {
         vcpu_set_gpr(&v->arch, x->u.cr.gpr, lapic_get_cr8(&v->lapic));
         return RESUME_NEXT;
@@ -112,10 +139,10 @@ enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x)
     if (x->u.cr.number == 8)
         return write_cr8(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
     if (x->u.cr.number == 0)
-        ok = vcpu_write_cr0(&v->arch, cr0_operand(v, x));
+        return write_cr0(v, cr0_operand(v, x));
     if (x->u.cr.number == 4)
-        ok = vcpu_write_cr4(&v->arch, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
-    return ok && load_pdptes(v) ? RESUME_NEXT : exit_refuse(v);
+        return write_cr4(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
+    return exit_refuse(v);
 }
 
 /* SDM 1 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features": x87 always, AVX needs SSE,

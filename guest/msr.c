@@ -9,6 +9,7 @@
 #include "lib/bits.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
+#include "lib/time.h"
 
 #define MTRRCAP_VALUE     (0x500u | MSR_MTRR_VARIABLE) /* WC, fixed ranges, VCNT */
 #define MTRR_DEF_ENABLED  0xc06u                       /* E, FE, write-back */
@@ -76,9 +77,9 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     if (is_x2apic(msr))
         return lapic_rdmsr(&v->lapic, msr, value, vm_now(v->vm));
     if (msr == MSR_TSC_DEADLINE) {
-        uint64_t deadline = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm));
+        bool armed = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm)) != 0;
 
-        *value = deadline == 0 ? 0 : deadline + v->tsc_skew;
+        *value = armed ? v->tsc_deadline : 0;
         return true;
     }
     if (msr == MSR_APIC_BASE) {
@@ -94,10 +95,32 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     return read_constant(msr, value);
 }
 
+/* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
+static uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
+{
+    uint64_t now = vm_now(v->vm);
+    uint64_t guest_now = now + v->tsc_skew;
+
+    if (tsc <= guest_now)
+        return now;
+    return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
+}
+
+static void write_tsc_deadline(struct vcpu *v, uint64_t value)
+{
+    v->tsc_deadline = value;
+    platform_write_tsc_deadline(v, value == 0 ? 0 : time_of_tsc(v, value));
+}
+
+/* An armed deadline is a value of the TSC: when the TSC jumps, so does the moment. */
 static void write_tsc(struct vcpu *v, uint64_t value)
 {
+    bool armed = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm)) != 0;
+
     v->tsc_skew = value - vm_now(v->vm);
     vcpu_set_tsc_offset(&v->arch, v->tsc_skew - v->vm->tsc_start);
+    if (armed)
+        write_tsc_deadline(v, v->tsc_deadline);
 }
 
 /* 0, 1, 4, 5, 6: the memory types there are. SDM 3A "Memory Type Range Registers (MTRRs)". */
@@ -106,8 +129,21 @@ static bool is_memory_type(uint64_t type)
     return type < 8 && (0x73u >> type & 1) != 0;
 }
 
-static bool write_mtrr(uint64_t *mtrr, uint32_t msr, uint64_t value)
+/* IA32_MTRR_PHYSBASEn (even) has a type and reserves [11:8], IA32_MTRR_PHYSMASKn [10:0]. */
+static bool is_variable_mtrr(const struct vcpu *v, uint32_t msr, uint64_t value)
 {
+    unsigned phys_bits = v->cpuid.extended[8].eax & 0xff;
+
+    if ((value & ~(BIT(phys_bits) - 1)) != 0)
+        return false;
+    return (msr & 1) != 0 ? (value & 0x7ff) == 0
+                          : (value & 0xf00) == 0 && is_memory_type(value & 0xff);
+}
+
+static bool write_mtrr(const struct vcpu *v, uint64_t *mtrr, uint32_t msr, uint64_t value)
+{
+    if (msr < MTRR_VARIABLE_END && !is_variable_mtrr(v, msr, value))
+        return false;
     if (msr == MSR_MTRR_DEF_TYPE && (value & ~(uint64_t)MTRR_DEF_WRITABLE) != 0)
         return false;
     if (msr == MSR_MTRR_DEF_TYPE && !is_memory_type(value & 0xff))
@@ -125,7 +161,7 @@ static bool write_mtrr(uint64_t *mtrr, uint32_t msr, uint64_t value)
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     if (msr == MSR_TSC_DEADLINE) {
-        platform_write_tsc_deadline(v, value == 0 ? 0 : value - v->tsc_skew);
+        write_tsc_deadline(v, value);
         return true;
     }
     if (is_x2apic(msr))
@@ -133,7 +169,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     uint64_t *mtrr = find_mtrr(&v->msrs, msr);
 
     if (mtrr != NULL)
-        return write_mtrr(mtrr, msr, value);
+        return write_mtrr(v, mtrr, msr, value);
     switch (msr) {
     case MSR_TSC: write_tsc(v, value); return true;
     case MSR_APIC_BASE: return platform_write_apic_base(v, value);

@@ -16,20 +16,26 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define LOG_LIMIT 20
+#define LOG_LIMIT 20 /* lines a guest can cause in a second */
 
 void vm_log(struct vm *vm, const char *fmt, ...)
 {
     char text[200];
     va_list args;
 
+    uint64_t now = vm_now(vm);
+
+    if (now - vm->log_second >= vm->tsc_hz) {
+        vm->log_second = now;
+        vm->logged = 0;
+    }
     if (vm->logged++ >= LOG_LIMIT)
         return;
     va_start(args, fmt);
     fmt_vprint(text, sizeof(text), fmt, args);
     va_end(args);
     log_line("guest %s: %s%s", vm->config->name, text,
-             vm->logged == LOG_LIMIT ? " (no more such lines)" : "");
+             vm->logged == LOG_LIMIT ? " (more such lines in this second are not shown)" : "");
 }
 
 const char *vm_state_name(const struct vm *vm)
@@ -197,7 +203,6 @@ static bool start(struct vm *vm)
         return false;
     }
     vm->wish = WISH_RUN;
-    vm->logged = 0;
     platform_reset(vm);
     start_vcpu(&vm->vcpu[0], &entry);
     vm->state = VM_RUNNING;
@@ -226,7 +231,7 @@ void vm_run(struct vm *vm, uint64_t unix_time)
         switch (vm->wish) {
         case WISH_RESET:
             vm->resets++;
-            log_line("guest %s: reset", vm->config->name);
+            vm_log(vm, "reset");
             break;
         case WISH_POWER_OFF: end(vm, VM_POWERED_OFF); return;
         case WISH_RUN:

@@ -47,7 +47,8 @@ struct vcpu {
     bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
     atomic_uint requests; /* REQUEST_*; the only field other cores write */
 
-    uint64_t tsc_skew; /* guest TSC - VM time: what the guest's own writes of its TSC added */
+    uint64_t tsc_skew;     /* guest TSC - VM time: what the guest's own writes of its TSC added */
+    uint64_t tsc_deadline; /* IA32_TSC_DEADLINE as the guest wrote it; the local APIC has VM time */
     struct msr_store msrs;
     struct cpuid_table cpuid;
 
@@ -91,7 +92,8 @@ struct vm {
     uint32_t irq_levels; /* bit n: ISA IRQ n is asserted */
 
     uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
-    uint32_t logged;       /* lines this guest has caused, for the limit */
+    uint64_t log_second;   /* VM time at which the current second of the log limit began */
+    uint32_t logged;       /* lines this guest has caused in it */
 
     struct ring console_tx;      /* from the guest's UART to the console */
     struct ring console_rx;      /* from the keyboard */
@@ -121,7 +123,7 @@ void vm_run(struct vm *vm, uint64_t unix_time);
 /* Whether every guest has ended. */
 bool vm_all_ended(void);
 
-/* Log a line about a guest: "guest NAME: ...". At most 20 per guest until it is reset. */
+/* Log a line that a guest caused: "guest NAME: ...". At most 20 for each of its seconds. */
 void vm_log(struct vm *vm, const char *fmt, ...) PRINTF(2, 3);
 
 /* "running", "powered off", ... */

@@ -28,6 +28,15 @@ void log_line(const char *fmt, ...)
     va_end(args);
 }
 
+void log_urgent(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    emit("", true, fmt, args);
+    va_end(args);
+}
+
 void panic(const char *fmt, ...)
 {
     va_list args;

@@ -17,6 +17,9 @@
  */
 void log_line(const char *fmt, ...) PRINTF(1, 2);
 
+/* The same, for the record of a failure: waits until it is out; nothing is queued afterwards. */
+void log_urgent(const char *fmt, ...) PRINTF(1, 2);
+
 /*
  * Where finished lines go; implemented once per program by whoever owns the output.
  *   line    NUL-terminated, with "\r\n" at its end

@@ -54,9 +54,7 @@ WRITABLE = {
 # Files that may jump or call through a register, and why.
 INDIRECT = {
     "boot/main.c": "one jump onto the final stack",
-    "boot/multiboot2.S": "from the load address to the linked one",
-    "arch/x86/trampoline.S": "from the trampoline's page into the image",
-    "arch/x86/trap.S": "none expected",
+    "boot/multiboot2.S": "into 64-bit mode, and from the load address to the linked one",
 }
 INDIRECT_MNEMONIC = re.compile(r"\b(?:l?jmp|l?call)q?\s+\*")
 VECTOR_REGISTER = re.compile(r"%(?:[xyz]mm\d+|st\b|mm\d\b)")

@@ -33,6 +33,10 @@ MUST_CHECK enum err virt_enable(struct cpu *c);
 bool virt_ept_has_2m(void);
 bool virt_ept_has_1g(void);
 
+/* Whether a guest can be given RDTSCP and RDPID, INVPCID. */
+bool virt_has_rdtscp(void);
+bool virt_has_invpcid(void);
+
 /* The optional features of this core, for the boot report: "EPT 1G, preemption timer 2^5, ...". */
 void virt_describe(char *buf, uint32_t size);
 

@@ -178,7 +178,7 @@ static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
 {
     uint64_t error = vmread(VMCS_INSTRUCTION_ERROR);
 
-    log_line("VM entry refused, VMCS %lx", a->vmcs_hpa);
+    log_urgent("VM entry refused, VMCS %lx", a->vmcs_hpa);
     unsigned found = vmx_explain_entry_failure();
 
     panic("VM entry: %s, VM-instruction error %lu; %u broken checks found, listed above",

@@ -193,6 +193,16 @@ bool virt_ept_has_1g(void)
     return (rdmsr(MSR_VMX_EPT_VPID_CAP) & EPT_CAP_1G) != 0;
 }
 
+bool virt_has_rdtscp(void)
+{
+    return vmx_control_allowed(VMX_PROC2, PROC2_RDTSCP);
+}
+
+bool virt_has_invpcid(void)
+{
+    return vmx_control_allowed(VMX_PROC2, PROC2_INVPCID);
+}
+
 void virt_describe(char *buf, uint32_t size)
 {
     static const struct {
