@@ -111,29 +111,45 @@ static void show(uint32_t i)
     }
 }
 
-/* A finished line always; an unfinished one only of the guest somebody types to. */
+/*
+ * A finished line always; an unfinished one only of the guest somebody types to, and again whole
+ * after another's line came between: the prompt is where the person looks for it.
+ */
 static bool has_something(uint32_t i)
 {
     struct source *s = &console.source[i];
 
     gather(s);
-    return s->complete || (i == console.focus && s->len > s->shown);
+    if (s->complete)
+        return true;
+    return i == console.focus && s->len > (console.open == i ? s->shown : 0);
+}
+
+/* Whose text comes next: a line that was begun goes on if it can, then all take turns. */
+static uint32_t next_source(void)
+{
+    if (console.open != console.sources && has_something(console.open))
+        return console.open;
+    for (uint32_t n = 0; n < console.sources; n++) {
+        uint32_t i = (console.turn + n) % console.sources;
+
+        if (has_something(i))
+            return i;
+    }
+    return console.sources;
 }
 
 /* Fill `out` with the next piece of text; false: nobody has any. */
 static bool next_text(void)
 {
-    console.out_at = console.out_len = 0;
-    for (uint32_t n = 0; n < console.sources; n++) {
-        uint32_t i = (console.turn + n) % console.sources;
+    uint32_t i = next_source();
 
-        if (has_something(i)) {
-            show(i);
-            console.turn = (i + 1) % console.sources;
-            return true;
-        }
-    }
-    return false;
+    console.out_at = console.out_len = 0;
+    if (i == console.sources)
+        return false;
+    show(i);
+    console.turn = (i + 1) % console.sources;
+    return true;
 }
 
 static bool next_byte(uint8_t *byte)
@@ -201,10 +217,10 @@ static void pump(void)
         if (ready && !wrote)
             atomic_store(&console.busy, false);
         spin_unlock(&console.lock);
+        if (!console.interrupts && (wrote || !ready))
+            console_flush();
         if (wrote)
             wake_blocked();
-        if (wrote && !console.interrupts)
-            console_flush();
         if (ready && !wrote && !any_waiting())
             return;
     }

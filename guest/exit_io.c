@@ -50,11 +50,13 @@ enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x)
     unsigned address_size = x->u.pio.address_size;
     bool down = (vcpu_get_rflags(&v->arch) & RFLAGS_DF) != 0;
     uint32_t item = 0;
+    uint64_t gpa[4];
 
     if (x->u.pio.in) {
-        item = platform_port_read(v, x->u.pio.port, size);
-        if (!linear_write(v, x->u.pio.gva, &item, size))
+        if (!linear_find(v, x->u.pio.gva, size, gpa))
             return RESUME;
+        item = platform_port_read(v, x->u.pio.port, size);
+        linear_write(v, gpa, &item, size);
     } else {
         if (!linear_read(v, x->u.pio.gva, &item, size))
             return RESUME;

@@ -56,29 +56,40 @@ bool linear_read(struct vcpu *v, uint64_t gva, void *buf, size_t len)
     return false;
 }
 
-bool linear_write(struct vcpu *v, uint64_t gva, const void *buf, size_t len)
+/* The address of one byte that can be written. */
+static enum gva_result find_byte(struct vcpu *v, const struct gva_context *ctx, uint64_t gva,
+                                 uint64_t *gpa, uint32_t *pf_error)
+{
+    enum gva_result r = gva_translate(v->vm, ctx, gva, GVA_WRITE, gpa, pf_error);
+    uint8_t byte;
+
+    return r == GVA_OK && !gmem_read(v->vm, *gpa, &byte, 1) ? GVA_NO_MEMORY : r;
+}
+
+bool linear_find(struct vcpu *v, uint64_t gva, size_t len, uint64_t gpa[4])
 {
     struct vcpu_state s;
-    uint64_t gpa[4];
 
     vcpu_get_state(&v->arch, &s);
     struct gva_context ctx = context_of(v, &s);
 
-    /* All bytes are translated before one is written: a fault leaves nothing half done. */
     for (size_t i = 0; i < len; i++) {
         uint32_t pf_error;
-        enum gva_result r = gva_translate(v->vm, &ctx, gva + i, GVA_WRITE, &gpa[i], &pf_error);
+        enum gva_result r = find_byte(v, &ctx, gva + i, &gpa[i], &pf_error);
 
         if (r != GVA_OK) {
             give_fault(v, r, gva + i, pf_error);
             return false;
         }
     }
-    for (size_t i = 0; i < len; i++) {
-        if (!gmem_write(v->vm, gpa[i], (const uint8_t *)buf + i, 1)) {
-            give_fault(v, GVA_NO_MEMORY, gva + i, 0);
-            return false;
-        }
-    }
     return true;
+}
+
+void linear_write(struct vcpu *v, const uint64_t gpa[4], const void *buf, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool is_ram = gmem_write(v->vm, gpa[i], (const uint8_t *)buf + i, 1);
+
+        (void)is_ram; /* linear_find saw that it is */
+    }
 }

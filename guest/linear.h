@@ -34,6 +34,16 @@ void linear_fetch_fault(struct vcpu *v, const struct linear_code *code);
  *   return  false: the guest has been given a fault, nothing more is to be done
  */
 MUST_CHECK bool linear_read(struct vcpu *v, uint64_t gva, void *buf, size_t len);
-MUST_CHECK bool linear_write(struct vcpu *v, uint64_t gva, const void *buf, size_t len);
+
+/*
+ * Find where an item will be written, byte by byte. To be done before the port is read: a fault
+ * afterwards would lose what came from it.
+ *   gpa     out: the bytes' addresses, all in RAM
+ *   return  false: as linear_read()
+ */
+MUST_CHECK bool linear_find(struct vcpu *v, uint64_t gva, size_t len, uint64_t gpa[4]);
+
+/* Write the item there. */
+void linear_write(struct vcpu *v, const uint64_t gpa[4], const void *buf, size_t len);
 
 #endif

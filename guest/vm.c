@@ -212,7 +212,6 @@ static bool start(struct vm *vm)
 static void end(struct vm *vm, enum vm_state state)
 {
     vm->state = state;
-    log_line("guest %s: %s", vm->config->name, vm_state_name(vm));
     if (vm->has_exit_status)
         log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
     console_report(vm);

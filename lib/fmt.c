@@ -34,13 +34,18 @@ static void put_padded(struct out *o, const struct spec *s, const char *text, in
         put(o, ' ');
 }
 
+static void put_char(struct out *o, const struct spec *s, char c)
+{
+    put_padded(o, s, &c, 1);
+}
+
 static void put_string(struct out *o, const struct spec *s, const char *text)
 {
     int len = 0;
 
     if (text == NULL)
         text = "(null)";
-    while (text[len] != '\0' && (s->precision < 0 || len < s->precision))
+    while ((s->precision < 0 || len < s->precision) && text[len] != '\0')
         len++;
     put_padded(o, s, text, len);
 }
@@ -114,7 +119,7 @@ static void put_conversion(struct out *o, const struct spec *s, char kind, va_li
     case 'x': put_number(o, s, take_unsigned(s, args), 16, false, false); break;
     case 'X': put_number(o, s, take_unsigned(s, args), 16, false, true); break;
     case 'p': put_number(o, s, (uintptr_t)va_arg(*args, void *), 16, false, false); break;
-    case 'c': put(o, (char)va_arg(*args, int)); break;
+    case 'c': put_char(o, s, (char)va_arg(*args, int)); break;
     case 's': put_string(o, s, va_arg(*args, const char *)); break;
     default: put(o, kind); break;
     }

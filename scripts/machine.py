@@ -81,7 +81,7 @@ def _find_ovmf():
         if Path(place).is_file():
             return Path(place)
     raise MachineError("emulator", f"no UEFI firmware at {' or '.join(map(str, places))}: install"
-                       " the package `ovmf`, or set OVMF=/path/to/OVMF.fd (code and variables in one)")
+                       " the package `ovmf`, or set OVMF=/path/to/OVMF.fd (code and variables)")
 
 
 def _run_tool(args, cwd):
@@ -106,8 +106,8 @@ class Machine:
     """One run of one emulated machine. See the module's text for its use."""
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
-                 ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False, on_text=None,
-                 bochs=None, bxshare=None):
+                 ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
+                 on_text=None, bochs=None, bxshare=None):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent."""
@@ -176,7 +176,8 @@ class Machine:
         """Give every image a short fixed name in the machine's folder: bochsrc quotes nothing."""
         share = Path(self._bxshare)
         rom = _find_ovmf() if self.firmware == "uefi" else share / "BIOS-bochs-latest"
-        images = {"boot.iso": self.iso, "firmware.rom": rom, "vga.rom": share / "VGABIOS-lgpl-latest"}
+        images = {"boot.iso": self.iso, "firmware.rom": rom,
+                  "vga.rom": share / "VGABIOS-lgpl-latest"}
         for name, target in images.items():
             if not target.exists():
                 raise MachineError("emulator", f"{target} is missing (it is the {name})")

@@ -13,11 +13,7 @@ enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9, REG_A 
 #define BINARY       0x04
 #define HOUR_PM      0x80
 #define POLL_LIMIT   1000000u
-#define DAYS_TO_1970 719468 /* from 0000-03-01 */
-
-struct reading {
-    uint8_t seconds, minutes, hours, day, month, year, mode;
-};
+#define DAYS_TO_1970 719468u /* from 0000-03-01 */
 
 static uint8_t cmos(uint8_t index)
 {
@@ -25,57 +21,73 @@ static uint8_t cmos(uint8_t index)
     return inb(0x71);
 }
 
-static struct reading read_registers(void)
+static struct rtc_registers read_registers(void)
 {
     for (unsigned i = 0; i < POLL_LIMIT && (cmos(REG_A) & UIP) != 0; i++)
         ;
-    return (struct reading){cmos(SECONDS), cmos(MINUTES), cmos(HOURS), cmos(DAY),
-                            cmos(MONTH),   cmos(YEAR),    cmos(REG_B)};
+    return (struct rtc_registers){cmos(SECONDS), cmos(MINUTES), cmos(HOURS), cmos(DAY),
+                                  cmos(MONTH),   cmos(YEAR),    cmos(REG_B)};
 }
 
-static unsigned decode(uint8_t value, uint8_t mode)
+/* The number in a byte; 255, which is no time, if it is not a number. */
+static unsigned decode(uint8_t value, uint8_t register_b)
 {
-    return mode & BINARY ? value : (value >> 4) * 10u + (value & 15);
+    if ((register_b & BINARY) != 0)
+        return value;
+    return value >> 4 > 9 || (value & 15) > 9 ? 255 : (value >> 4) * 10u + (value & 15);
 }
 
-static unsigned decode_hours(const struct reading *r)
+/* 12-hour clocks count 12, 1, 2 .. 11 with a PM flag. */
+static unsigned decode_hours(const struct rtc_registers *r)
 {
-    unsigned hours = decode(r->hours & 0x7f, r->mode);
+    unsigned hours;
 
-    if (r->mode & HOURS_24)
-        return hours;
-    return hours % 12 + (r->hours & HOUR_PM ? 12 : 0);
+    if ((r->register_b & HOURS_24) != 0)
+        return decode(r->hours, r->register_b);
+    hours = decode(r->hours & 0x7f, r->register_b);
+    if (hours < 1 || hours > 12)
+        return 255;
+    return hours % 12 + ((r->hours & HOUR_PM) != 0 ? 12 : 0);
 }
 
 /* Days since 1970-01-01 of a Gregorian date; years counted from March. */
-static int64_t days_since_1970(int64_t year, unsigned month, unsigned day)
+static uint64_t days_since_1970(unsigned year, unsigned month, unsigned day)
 {
     if (month <= 2)
         year--;
-    int64_t era = year / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    unsigned era = year / 400;
+    unsigned year_of_era = year - era * 400;
+    unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 
-    return era * 146097 + day_of_era - DAYS_TO_1970;
+    return era * 146097u + day_of_era - DAYS_TO_1970;
+}
+
+uint64_t rtc_decode(const struct rtc_registers *r)
+{
+    unsigned seconds = decode(r->seconds, r->register_b);
+    unsigned minutes = decode(r->minutes, r->register_b);
+    unsigned hours = decode_hours(r);
+    unsigned day = decode(r->day, r->register_b);
+    unsigned month = decode(r->month, r->register_b);
+    unsigned year = decode(r->year, r->register_b);
+
+    if (seconds > 59 || minutes > 59 || hours > 23 || year > 99)
+        return 0;
+    if (month < 1 || month > 12 || day < 1 || day > 31)
+        return 0;
+    return days_since_1970(2000 + year, month, day) * 86400 + hours * 3600u + minutes * 60u +
+           seconds;
 }
 
 uint64_t rtc_read(void)
 {
-    struct reading r = read_registers();
-    struct reading again = read_registers();
+    struct rtc_registers r = read_registers();
+    struct rtc_registers again = read_registers();
 
     for (unsigned i = 0; i < 5 && memcmp(&r, &again, sizeof(r)) != 0; i++) {
         r = again;
         again = read_registers();
     }
-    unsigned month = decode(r.month, r.mode);
-    unsigned day = decode(r.day, r.mode);
-
-    if (month < 1 || month > 12 || day < 1 || day > 31)
-        return 0;
-    int64_t days = days_since_1970(2000 + (int64_t)decode(r.year, r.mode), month, day);
-
-    return (uint64_t)days * 86400 + decode_hours(&r) * 3600u + decode(r.minutes, r.mode) * 60u +
-           decode(r.seconds, r.mode);
+    return rtc_decode(&again);
 }

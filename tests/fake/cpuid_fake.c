@@ -44,13 +44,13 @@ void cpuid_fake_reset(void)
     cpuid_fake_set(0xb, 1, 5, 32, 0x201, 0x12);
     cpuid_fake_set(0xd, 0, 0x2ff, 2696, 2696, 0);
     cpuid_fake_set(0xd, 1, 0xf, 2696, 0x100, 0);
-    cpuid_fake_set(0xd, 2, 256, 576, 0, 0);  /* AVX */
-    cpuid_fake_set(0xd, 3, 64, 960, 0, 0);   /* MPX */
+    cpuid_fake_set(0xd, 2, 256, 576, 0, 0); /* AVX */
+    cpuid_fake_set(0xd, 3, 64, 960, 0, 0);  /* MPX */
     cpuid_fake_set(0xd, 4, 64, 1024, 0, 0);
     cpuid_fake_set(0xd, 5, 64, 1088, 0, 0);  /* opmask */
     cpuid_fake_set(0xd, 6, 512, 1152, 0, 0); /* ZMM_Hi256 */
     cpuid_fake_set(0xd, 7, 1024, 1664, 0, 0);
-    cpuid_fake_set(0xd, 9, 8, 2688, 0, 0);   /* PKRU */
+    cpuid_fake_set(0xd, 9, 8, 2688, 0, 0); /* PKRU */
     cpuid_fake_set(0x15, 0, 2, 168, 25000000, 0);
     cpuid_fake_set(0x16, 0, 2100, 3700, 100, 0);
     cpuid_fake_set(0x80000000, 0, 0x80000008, 0, 0, 0);

@@ -13,8 +13,8 @@
 #include "guest/vm.h"
 #include "lib/log.h"
 
-#define CORES         4
-#define SLOW_POLLS    50 /* after so many looks a slow UART has sent its FIFO */
+#define CORES      4
+#define SLOW_POLLS 50 /* after so many looks a slow UART has sent its FIFO */
 
 struct host_fake host_fake;
 struct cpu *cpu_list[CPU_MAX];

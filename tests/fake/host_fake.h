@@ -19,15 +19,15 @@ struct host_fake {
     /* UART. What was sent is `text`, always NUL-terminated; beyond its size it is dropped. */
     char text[HOST_FAKE_TEXT];
     size_t text_len;
-    bool uart_slow;      /* bytes stay in the FIFO: until host_fake_uart_sent, or many polls */
-    unsigned fifo;       /* bytes in the transmit FIFO */
-    unsigned polls;      /* of a full FIFO */
-    bool thre;           /* "transmit FIFO empty" interrupt is pending */
-    bool interrupts_rx;  /* as uart_interrupts() set them */
+    bool uart_slow;     /* bytes stay in the FIFO: until host_fake_uart_sent, or many polls */
+    unsigned fifo;      /* bytes in the transmit FIFO */
+    unsigned polls;     /* of a full FIFO */
+    bool thre;          /* "transmit FIFO empty" interrupt is pending */
+    bool interrupts_rx; /* as uart_interrupts() set them */
     bool interrupts_tx;
-    uint8_t rx[256];     /* typed, not yet read */
+    uint8_t rx[256]; /* typed, not yet read */
     unsigned rx_len;
-    unsigned drains;     /* calls of uart_drain() */
+    unsigned drains; /* calls of uart_drain() */
 
     /* Local APIC and what came in. */
     unsigned ipis;

@@ -11,12 +11,12 @@
 #include "lib/time.h"
 #include "tests/fake/host_fake.h"
 
-#define EVENT_VALID  0x80000000u
-#define EVENT_ERROR  0x00000800u
-#define IRQ_ENDLESS  10000u /* automatic exits in a row: a deadline that never moves on */
-#define ACCESS_16    0x0093u
-#define ACCESS_32    0xc09bu
-#define ACCESS_64    0xa09bu
+#define EVENT_VALID 0x80000000u
+#define EVENT_ERROR 0x00000800u
+#define IRQ_ENDLESS 10000u /* automatic exits in a row: a deadline that never moves on */
+#define ACCESS_16   0x0093u
+#define ACCESS_32   0xc09bu
+#define ACCESS_64   0xa09bu
 
 struct vcpu_fake vcpu_fake;
 
@@ -383,4 +383,14 @@ bool virt_ept_has_2m(void)
 bool virt_ept_has_1g(void)
 {
     return false;
+}
+
+bool virt_has_rdtscp(void)
+{
+    return !vcpu_fake.no_rdtscp;
+}
+
+bool virt_has_invpcid(void)
+{
+    return !vcpu_fake.no_invpcid;
 }

@@ -38,14 +38,15 @@ struct vcpu_fake {
     bool nmi_blocking;       /* an NMI handler runs */
     uint64_t cr2;
     uint64_t pdpte[4];
-    uint64_t cr4_allowed;    /* bits that vcpu_write_cr4 accepts */
-    unsigned phys_bits;      /* MAXPHYADDR, for reserved bits of PDPTEs */
-    unsigned insn_len;       /* what vcpu_skip adds to RIP; at first 2 */
+    uint64_t cr4_allowed;       /* bits that vcpu_write_cr4 accepts */
+    unsigned phys_bits;         /* MAXPHYADDR, for reserved bits of PDPTEs */
+    bool no_rdtscp, no_invpcid; /* controls the hardware does not have */
+    unsigned insn_len;          /* what vcpu_skip adds to RIP; at first 2 */
 
     struct vcpu_exit script[VCPU_FAKE_SCRIPT];
     unsigned script_len, script_at;
     vcpu_fake_source *source;
-    bool over; /* the script was over: the guest ended with a triple fault */
+    bool over;     /* the script was over: the guest ended with a triple fault */
     uint64_t tick; /* added to the fake clock at each entry */
 
     struct vcpu_fake_event event[VCPU_FAKE_EVENTS]; /* delivered and not yet taken, oldest first */
@@ -58,9 +59,9 @@ struct vcpu_fake {
     unsigned skip_bytes; /* calls of vcpu_skip_bytes */
     unsigned resets;
     struct vcpu_start start; /* of the last reset */
-    unsigned deadlines;  /* times the deadline changed */
-    unsigned prints;     /* calls of vcpu_print */
-    unsigned automatic;  /* exits in a row that were not of the script */
+    unsigned deadlines;      /* times the deadline changed */
+    unsigned prints;         /* calls of vcpu_print */
+    unsigned automatic;      /* exits in a row that were not of the script */
 };
 
 extern struct vcpu_fake vcpu_fake;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A static program for the Linux guest, without libc: prints the TSC at the kernel's entry, as
- * scripts/time_kernel noted it, and now: `ticks: entry N now N`.
+ * scripts/time_kernel noted it, and now: `ticks: entry N now N`. Then it powers off.
  */
 #include <stddef.h>
 #include <stdint.h>
 
-#define SYS_READ  0
-#define SYS_WRITE 1
-#define SYS_OPEN  2
-#define SYS_EXIT  60
+#define SYS_READ   0
+#define SYS_WRITE  1
+#define SYS_OPEN   2
+#define SYS_IOCTL  16
+#define SYS_REBOOT 169
 
-#define NOTE      0x78 /* offset in boot_params, see scripts/time_kernel */
+#define TCSBRK     0x5409 /* with 1: wait until all output was sent */
+
+#define NOTE       0x78 /* offset in boot_params, see scripts/time_kernel */
 
 static long system_call(long number, long a, long b, long c)
 {
@@ -63,5 +66,8 @@ void _start(void)
     print(" now ", 5);
     print_number(now);
     print("\n", 1);
-    (void)system_call(SYS_EXIT, 0, 0, 0);
+    (void)system_call(SYS_IOCTL, 1, TCSBRK, 1);
+    (void)system_call(SYS_REBOOT, 0xfee1dead, 0x28121969, 0x4321fedc);
+    for (;;)
+        ;
 }

@@ -7,8 +7,10 @@ time: LONG is only how long a slow computer may take.
 """
 
 import re
+import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -57,6 +59,18 @@ def guest_lines(console, name):
     return result
 
 
+def emulator_ticks_now(machine):
+    """The emulator's own clock: at SIGTERM Bochs only notes the time in its log."""
+    machine._process.send_signal(signal.SIGTERM)  # pylint: disable=protected-access
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        found = re.findall(r"(?m)^(\d+).*sig 15 caught", machine.bochs_log)
+        if found:
+            return int(found[-1])
+        machine.pump(0.05)
+    raise AssertionError("Bochs did not note a signal")
+
+
 class SystemTest(unittest.TestCase):
     """A test that may use a machine. `cost`, in seconds, lets long jobs start first."""
 
@@ -77,7 +91,7 @@ class SystemTest(unittest.TestCase):
 
     def note(self, text):
         """Show a line with the test's result."""
-        print(text, flush=True)
+        print(f"{self._testMethodName}: {text}", flush=True)
 
 
 class Shell:
@@ -90,6 +104,9 @@ class Shell:
     def wait(self):
         """Wait until it asks for a command."""
         self.machine.expect(r"^\[linux\] linux guest: shell ready", LONG)
+        self.machine.expect(r"^\[linux\] ~ # ", LONG)
+        self.machine.send("stty columns 200; echo wi''de\n")  # the shell wraps what is typed
+        self.machine.expect(r"^\[linux\] wide\n", LONG)
         self.machine.expect(r"^\[linux\] ~ # ", LONG)
 
     def command(self, text):

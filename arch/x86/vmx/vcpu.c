@@ -514,7 +514,9 @@ bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value)
     if ((changed & CR0_PG) != 0 && (efer & EFER_LME) != 0) {
         bool active = (value & CR0_PG) != 0;
 
-        if (active ? (vmread(VMCS_GUEST_CR4) & CR4_PAE) == 0 : code64)
+        uint64_t cr4 = vmread(VMCS_GUEST_CR4);
+
+        if (active ? (cr4 & CR4_PAE) == 0 : code64 || (cr4 & CR4_PCIDE) != 0)
             return false;
         set_long_mode(active);
     }

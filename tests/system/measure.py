@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The figures of docs/NUMBERS.md, measured. Everything is on a machine with one core under BIOS, where
+a TSC tick is an instruction and runs repeat to the tick."""
+
+import re
+
+from support import BIOS, LONG, TREE, boot, iso, run, tokens
+from machine import Machine  # pylint: disable=import-error
+
+# CPUID of this model does not claim a TSC frequency, so that the bare Linux measures the true one.
+LINUX_MODEL = "corei7_haswell_4770"
+LINUX_MEMORY = 256  # MiB, as in tests/config/timed.yaml
+
+
+def sizes(config="demo"):
+    """Bytes of the hypervisor in memory, without the guests' images."""
+    elf = TREE / "build" / config / "bulkhead.elf"
+    at = {}
+    for line in run("nm", elf).stdout.splitlines():
+        value, _, name = line.split()
+        at[name] = int(value, 16)
+    sections = {m[1]: int(m[2], 16) for m in re.finditer(
+        r"(?m)^ *\d+ (\.\w+) +([0-9a-f]+) ", run("objdump", "-h", "-w", elf).stdout)}
+    images = min(value for name, value in at.items() if re.fullmatch(r"image_\d+", name))
+    return {
+        "text": sections[".text"],
+        "rodata": images - at["rodata_start"],
+        "data": sections.get(".data", 0),
+        "bss": sections.get(".bss", 0),
+        "images": at["data_start"] - images,
+        "image": at["image_end"] - at["image_start"],
+    }
+
+
+def report(console):
+    """What the boot report says of memory and time."""
+    pool = re.search(r"(\d+) of (\d+) KiB of the page pool used", console)
+    return {
+        "pool_used": int(pool[1]) * 1024,
+        "pool": int(pool[2]) * 1024,
+        "handover": int(re.search(r"hand-over to first guest: (\d+) TSC ticks", console)[1]),
+    }
+
+
+def exit_costs():
+    """Instructions per round trip, by operation, from tests/guest/bench.c."""
+    with boot("bench", BIOS, cpus=1) as machine:
+        machine.wait_end(LONG)
+        found = re.findall(r"(?m)^\[bench\] bench (\S+) (\d+) min \d+$", machine.console)
+        return {name: int(count) for name, count in found}, report(machine.console)
+
+
+def linux_boot(config, memory):
+    """Boot Linux to its shell: ticks at the kernel's entry and at the shell, and the console."""
+    with Machine(iso(config), firmware=BIOS, cpus=1, model=LINUX_MODEL, memory=memory) as machine:
+        match = machine.expect(r"ticks: entry (\d+) now (\d+)\n", 3 * LONG)
+        end = machine.wait_end(LONG)
+        assert end == "poweroff", f"{end}: {machine.tail()}"
+        return int(match[1]), int(match[2]), machine.console
+
+
+def bare_linux():
+    """Instructions from the kernel's entry to the shell, without Bulkhead."""
+    entry, now, _ = linux_boot("bare", LINUX_MEMORY)
+    return now - entry
+
+
+def guest_linux():
+    """The same under Bulkhead; with what else that boot tells."""
+    entry, now, console = linux_boot("timed", 1024)
+    exits = re.search(r"(?m)^\[bulkhead\] guest linux: exits:(.*)$", console)[1]
+    figures = report(console)
+    # The guest's TSC starts at 0 when it is switched on; the hypervisor then clears and fills its RAM.
+    return {"boot": now - entry, "load": entry, "exits": tokens(exits), **figures}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine that cannot run the config: the text names what is missing, and the run ends by itself
+with status 2."""
+
+import os
+
+from support import BIOS, LONG, TREE, UEFI, SystemTest, boot, run
+from machine import Machine  # pylint: disable=import-error
+
+
+class Refusals(SystemTest):
+    """By scripts/run, as a user would see it."""
+
+    cost = 70
+
+    def refused(self, *options, config="demo"):
+        """The console of a run that has to be refused."""
+        done = run("scripts/run", "--config", config, "--headless", "--timeout", LONG, *options,
+                   check=False)
+        self.assertEqual(done.returncode, 2, done.stdout[-2000:] + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^\[bulkhead\] REFUSED: ")
+        self.assertNotIn("[linux]", done.stdout)
+        return done.stdout
+
+    def test_no_vmx(self):
+        text = self.refused("--firmware", BIOS, "--model", "p4_prescott_celeron_336")
+        self.assertRegex(text, r"core 0: CPUID\.1:ECX\.VMX\[bit 5\] is 0: this CPU has no VMX")
+
+    def test_no_ept(self):
+        text = self.refused("--firmware", BIOS, "--model", "core2_penryn_t9600")
+        self.assertRegex(text, r'(?i)IA32_VMX_PROCBASED_CTLS2 \(48bH\) bit 33 is 0: "enable EPT"')
+        for name in ("enable VPID", "unrestricted guest", "activate VMX-preemption timer"):
+            self.assertIn(f'"{name}" is missing', text)
+
+    def test_no_unrestricted_guest(self):
+        text = self.refused("--firmware", BIOS, "--model", "corei5_lynnfield_750")
+        self.assertRegex(
+            text, r'(?i)IA32_VMX_PROCBASED_CTLS2 \(48bH\) bit 39 is 0: "unrestricted guest"')
+        self.assertEqual(text.count("is missing"), 1)
+
+    def test_too_few_cores(self):
+        text = self.refused("--firmware", BIOS, "--cpus", "1")
+        self.assertIn("guest heartbeat wants core 1, but this machine has 1 (0..0); change \"cpus\"",
+                      text)
+
+    def test_too_little_memory(self):
+        text = self.refused("--firmware", BIOS, "--memory", "128")
+        self.assertIn("REFUSED: guest linux: no contiguous block of host memory", text)
+
+
+class RefusalsUefi(SystemTest):
+    """The same under UEFI, and what only UEFI can show: it leaves IA32_FEATURE_CONTROL open."""
+
+    cost = 40
+
+    def test_no_vmx(self):
+        with boot("demo", UEFI, exclude=("vmx", "rdrand", "rdseed")) as machine:
+            self.assertEqual(machine.wait_end(LONG), "refused")
+            self.assertRegex(machine.console, r"\[bulkhead\] core 0: CPUID\.1:ECX\.VMX\[bit 5\] is 0")
+
+    def test_locked_by_firmware(self):
+        image = TREE / "build" / "bench" / "locked.iso"
+        run("scripts/mkiso", TREE / "build" / "bench" / "bulkhead.stripped.elf", image,
+            env={**os.environ, "GRUB_FIRST": "wrmsr 0x3a 0x1", "GRUB_MODULES": "wrmsr"})
+        with Machine(image, firmware=UEFI, cpus=1) as machine:
+            self.assertEqual(machine.wait_end(LONG), "refused", machine.tail())
+            self.assertRegex(machine.console, r"IA32_FEATURE_CONTROL \(3AH\) is locked \(bit 0\) "
+                             r'with "enable VMX outside SMX operation" \(bit 2\) = 0')

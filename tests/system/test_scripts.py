@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The scripts' own tests."""
+
+from support import SystemTest, run
+
+
+class Scripts(SystemTest):
+    cost = 20
+
+    def test_config_compiler(self):
+        run("python3", "tests/scripts/test_gen_config.py")
+
+    def test_acpi_tables(self):
+        run("python3", "tests/scripts/test_acpi_tables.py")
