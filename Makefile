@@ -102,13 +102,19 @@ $(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
 
 $(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;
 
-$(OUT)/config.o: $(OUT)/config.c
+# The output folder is the same for both compilers: what the other one left is not kept.
+.PHONY: force
+$(OUT)/compiler: force
+	@mkdir -p $(@D)
+	@echo "$(CC)" | cmp -s - $@ || echo "$(CC)" > $@
+
+$(OUT)/config.o: $(OUT)/config.c $(OUT)/compiler
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $@.d -c $< -o $@
 
 $(OUT)/images.o: $(OUT)/images.S $(IMAGES)
 	$(Q)$(CC) $(FREESTANDING) -c $< -o $@
 
-$(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) linker.ld
+$(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) $(OUT)/compiler linker.ld
 	@echo "  link  $@"
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJECTS) $(CONFIG_OBJECTS)
 

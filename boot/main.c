@@ -60,7 +60,7 @@ static uint64_t image_hpa(const char *p)
 static void read_boot_info(uint32_t magic, uint64_t tags)
 {
     if (magic != MULTIBOOT2_BOOTLOADER_MAGIC)
-        refuse("EAX is %xH at entry: not started by a multiboot2 loader", magic);
+        refuse("EAX is %XH at entry: not started by a multiboot2 loader", magic);
 
     enum err e = bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
 

@@ -45,4 +45,4 @@ class EndOfRun(SystemTest):
     def test_only_where_the_config_allows_it(self):
         self.assertNotIn("guest forbidden: exit status", self.machine.console)
         self.assertIn("[forbidden] FAIL exitcode: still running\n", self.machine.console)
-        self.assertIn("\n[bulkhead] guest forbidden: powered off\n", self.machine.console)
+        self.assertIn("\n[bulkhead] guest forbidden: powered off, core ", self.machine.console)

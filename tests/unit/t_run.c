@@ -117,7 +117,7 @@ static void test_cf9_resets_into_clean_memory_until_exit_status(void **state)
     assert_int_equal(dirt, 0);
     assert_int_equal(small_vm_logged("guest g: reset\r\n"), 2);
     assert_int_equal(small_vm_logged("guest g: exit status 42\r\n"), 1);
-    assert_int_equal(small_vm_logged("guest g: powered off, core 0"), 1);
+    assert_int_equal(small_vm_logged("guest g: powered off, core "), 1);
 }
 
 static void test_rtc_keeps_memory_over_reset(void **state)

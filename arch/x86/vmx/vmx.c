@@ -113,7 +113,7 @@ static unsigned check_controls(const struct cpu *c)
 
         if ((set != VMX_PROC2 || secondary) && vmx_control_allowed(set, bit))
             continue;
-        log_line("core %u: %s (%xH) bit %u is 0: \"%s\" is missing", c->index,
+        log_line("core %u: %s (%XH) bit %u is 0: \"%s\" is missing", c->index,
                  control_msrs[set].name, control_msrs[set].msr, 32 + bit_lowest(bit),
                  required_controls[i].name);
         problems++;
