@@ -111,18 +111,13 @@ static void show(uint32_t i)
     }
 }
 
-/*
- * A finished line always; an unfinished one only of the guest somebody types to, and again whole
- * after another's line came between: the prompt is where the person looks for it.
- */
+/* A finished line always; an unfinished one only of the guest somebody types to. */
 static bool has_something(uint32_t i)
 {
     struct source *s = &console.source[i];
 
     gather(s);
-    if (s->complete)
-        return true;
-    return i == console.focus && s->len > (console.open == i ? s->shown : 0);
+    return s->complete || (i == console.focus && s->len > s->shown);
 }
 
 /* Whose text comes next: a line that was begun goes on if it can, then all take turns. */
