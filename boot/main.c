@@ -195,6 +195,22 @@ void ap_main(struct cpu *c)
     run_core();
 }
 
+/* One that does not answer is sent back to wait, and its area serves the next. */
+static void start_core(uint32_t id)
+{
+    struct cpu *c = cpu_list[cpu_count];
+
+    if (c == NULL)
+        c = make_cpu(cpu_count, id);
+    c->apic_id = id;
+    if (smp_start(c, boot.tsc_hz)) {
+        cpu_count++;
+        return;
+    }
+    apic_send_init(id);
+    log_line("core with APIC id %u: listed in the MADT but does not answer; left out", id);
+}
+
 static void start_cores(void)
 {
     uint64_t low;
@@ -210,13 +226,7 @@ static void start_cores(void)
             log_line("core with APIC id %u: left alone, %u is the most", found->apic_id, CPU_MAX);
             continue;
         }
-        struct cpu *c = make_cpu(cpu_count, found->apic_id);
-
-        if (smp_start(c, boot.tsc_hz))
-            cpu_count++;
-        else
-            log_line("core with APIC id %u: listed in the MADT but does not answer; left out",
-                     found->apic_id);
+        start_core(found->apic_id);
     }
 }
 
@@ -260,8 +270,9 @@ static bool route_console(void)
         const struct acpi_ioapic *io = &boot.acpi.ioapics[i];
         volatile uint32_t *mmio = map_device(io->hpa);
 
-        ioapic_mask_all(mmio);
-        if (gsi >= io->gsi_base && gsi < io->gsi_base + 24) {
+        uint32_t pins = ioapic_mask_all(mmio);
+
+        if (gsi >= io->gsi_base && gsi - io->gsi_base < pins) {
             ioapic_route(mmio, gsi - io->gsi_base, HOST_VECTOR_UART, apic_id());
             routed = true;
         }
@@ -297,7 +308,10 @@ static void create_guests(void)
 
 static uint64_t unix_time_now(void)
 {
-    return boot.unix_time + (rdtsc() - boot.tsc_at_unix_time) / boot.tsc_hz;
+    uint64_t now = rdtsc(); /* another core's TSC may be a little behind */
+
+    return boot.unix_time +
+           (now > boot.tsc_at_unix_time ? now - boot.tsc_at_unix_time : 0) / boot.tsc_hz;
 }
 
 /* --- steps, in order -------------------------------------------------------------------------- */
@@ -317,6 +331,7 @@ static NORETURN void main_on_own_stack(void)
     apic_setup(map_device(boot.acpi.local_apic_hpa));
     pic_mask_all();
     apic_init();
+    c->apic_id = apic_id(); /* CPUID's, reported above, may differ where firmware changed it */
     boot.tsc_hz = tsc_measure();
     if (boot.tsc_hz == 0)
         refuse("the TSC's frequency cannot be found: no 8254, and CPUID 15H does not say");
@@ -413,10 +428,15 @@ void host_nmi(void)
         __asm__ volatile("cli\n\thlt");
 }
 
-void machine_halt(void)
+void machine_stop_others(void)
 {
     if (!atomic_exchange(&boot.halting, true) && cpu_count > 1)
         apic_send_nmi_others();
+}
+
+void machine_halt(void)
+{
+    machine_stop_others();
     uart_drain();
     for (;;)
         __asm__ volatile("cli\n\thlt");

@@ -44,6 +44,7 @@ static struct {
     char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
     uint32_t out_len;
     uint32_t out_at;
+    uint32_t lost; /* lines the full log queue had no room for, not yet told; under log_lock */
     struct source source[SOURCES_MAX];
 
     struct spinlock log_lock; /* producers of the hypervisor's lines */
@@ -212,6 +213,7 @@ static void pump(void)
         if (ready && !wrote)
             atomic_store(&console.busy, false);
         spin_unlock(&console.lock);
+        atomic_thread_fence(memory_order_seq_cst);
         if (!console.interrupts && (wrote || !ready))
             console_flush();
         if (wrote)
@@ -221,15 +223,25 @@ static void pump(void)
     }
 }
 
+/*
+ * Write what is queued now; what guests go on queueing is not waited for. The lock is held, or the
+ * other cores stand still.
+ */
+static void write_queued(void)
+{
+    uint32_t left = console.sources * (RING_SIZE + LINE_LEN) / UART_FIFO;
+
+    do {
+        uart_wait_ready();
+    } while (left-- > 0 && fill_uart());
+    uart_drain();
+    atomic_store(&console.busy, false);
+}
+
 void console_flush(void)
 {
     spin_lock(&console.lock);
-    do {
-        while (!uart_tx_ready())
-            ;
-    } while (fill_uart());
-    uart_drain();
-    atomic_store(&console.busy, false);
+    write_queued();
     spin_unlock(&console.lock);
 }
 
@@ -253,44 +265,59 @@ bool console_has_room(struct vm *vm)
 void console_put(struct vm *vm, uint8_t byte)
 {
     (void)ring_put(&vm->console_tx, byte);
+    atomic_thread_fence(
+        memory_order_seq_cst); /* either we see "not busy", or its holder our byte */
     if (!atomic_load_explicit(&console.busy, memory_order_relaxed))
         pump();
 }
 
 /*
- * The machine is about to stop: show what is queued, then the line, and never queue again. The
- * lock is kept, so that no other core writes; it is not waited for long, because the core that has
- * it may be the one that is in trouble.
+ * The machine is about to stop: stop the other cores, show what is queued, and never queue again.
+ * The lock is kept; it is not waited for long, because who has it may have been stopped.
  */
-static void write_last_words(const char *line)
+static void write_last_words(void)
 {
+    if (!console.running)
+        return;
     console.running = false;
+    machine_stop_others();
     for (unsigned i = 0; i < LOCK_PATIENCE && !spin_trylock(&console.lock); i++)
         __builtin_ia32_pause();
-    do {
-        for (unsigned i = 0; i < LOCK_PATIENCE && !uart_tx_ready(); i++)
-            ;
-    } while (fill_uart());
+    write_queued();
     uart_write(console.open == console.sources ? "" : "\r\n");
-    uart_write(line);
-    uart_drain();
+}
+
+static void queue_line_bytes(const char *line)
+{
+    for (; *line != '\0'; line++)
+        (void)ring_put(&console.log, (uint8_t)*line);
+}
+
+static void queue_line(const char *line)
+{
+    char lost[64];
+
+    if (console.lost > 0 && RING_SIZE - ring_used(&console.log) >= strlen(line) + sizeof(lost)) {
+        fmt_print(lost, sizeof(lost), "[bulkhead] (%u lines lost here)\r\n", console.lost);
+        console.lost = 0;
+        queue_line_bytes(lost);
+    }
+    queue_line_bytes(line);
 }
 
 void log_sink(const char *line, bool urgent)
 {
+    if (urgent)
+        write_last_words();
     if (!console.running) {
         uart_write(line);
         return;
     }
-    if (urgent) {
-        write_last_words(line);
-        return;
-    }
     spin_lock(&console.log_lock);
-    for (; *line != '\0'; line++) {
-        while (!ring_put(&console.log, (uint8_t)*line))
-            console_flush();
-    }
+    if (RING_SIZE - ring_used(&console.log) < strlen(line))
+        console.lost++; /* a core never waits for the console */
+    else
+        queue_line(line);
     spin_unlock(&console.log_lock);
     pump();
 }
@@ -328,6 +355,8 @@ static const char *const exit_names[EXIT_KIND_COUNT] = {
     [EXIT_NOP] = "wbinvd",
     [EXIT_TRIPLE_FAULT] = "triple-fault",
     [EXIT_NMI] = "nmi",
+    [EXIT_EXCEPTION] = "exception",
+    [EXIT_MACHINE_CHECK] = "machine-check",
     [EXIT_TASK_SWITCH] = "task-switch",
     [EXIT_ENTRY_FAILED] = "entry-failed",
     [EXIT_UNKNOWN] = "unknown",

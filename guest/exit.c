@@ -26,15 +26,29 @@ enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *w
     return STOP_VM;
 }
 
-/* Requests from other cores come with an interrupt, so this is the only place to look for them. */
-static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
+static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 {
-    host_interrupt(vector);
+    v->nmi_pending |= x->u.exception.lost_nmi;
+    if (x->u.exception.lost_irq)
+        v->lost_irq = x->u.exception.lost_vector;
+    v->attention = true;
+    vcpu_reflect(&v->arch, x->u.exception.vector);
+    return RESUME;
+}
 
+void exit_take_requests(struct vcpu *v)
+{
     uint32_t requests = atomic_exchange_explicit(&v->requests, 0, memory_order_acquire);
 
     if (requests != 0)
         platform_requests(v, requests);
+}
+
+/* Requests from other cores come with an interrupt: there is no need to look for them elsewhere. */
+static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
+{
+    host_interrupt(vector);
+    exit_take_requests(v);
     return RESUME;
 }
 
@@ -57,6 +71,8 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_VMCALL:
     case EXIT_VMX_INSN: return exit_undefined(v);
     case EXIT_NMI: host_nmi(); return RESUME;
+    case EXIT_EXCEPTION: return exit_exception(v, x);
+    case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
     case EXIT_TRIPLE_FAULT: return exit_crash(v, x, "triple fault");
     case EXIT_TASK_SWITCH: return exit_crash(v, x, "hardware task switch, which is not emulated");
     case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");

@@ -52,6 +52,9 @@ enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x)
     uint32_t item = 0;
     uint64_t gpa[4];
 
+    if (x->u.pio.rep && get_counter(v, RCX, address_size) == 0)
+        return RESUME_NEXT;
+
     if (x->u.pio.in) {
         if (!linear_find(v, x->u.pio.gva, size, gpa))
             return RESUME;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/gmem.h"
 
+#include "arch/x86/cpu.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/string.h"
@@ -65,6 +66,8 @@ bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 
 void gmem_scrub(struct vm *vm)
 {
-    for (uint64_t gpa = 0; gpa < vm->config->memory; gpa += PAGE_2M)
+    for (uint64_t gpa = 0; gpa < vm->config->memory; gpa += PAGE_2M) {
         memset(phys_window(vm->ram_hpa + gpa), 0, PAGE_2M);
+        cpu_take_interrupts(); /* of gigabytes: the console does not wait for the whole */
+    }
 }

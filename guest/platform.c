@@ -139,6 +139,8 @@ bool platform_irq_waiting(const struct vcpu *v)
 {
     const struct vm *vm = v->vm;
 
+    if (v->lost_irq != 0)
+        return true;
     if (v->index == 0 && i8259_intr(&vm->i8259) &&
         (v->extint_pending || lapic_extint_enabled(&v->lapic)))
         return true;
@@ -151,8 +153,11 @@ int platform_irq_ack(struct vcpu *v)
     int vector;
 
     spin_lock(&vm->lock);
-    if (v->index == 0 && i8259_intr(&vm->i8259) &&
-        (v->extint_pending || lapic_extint_enabled(&v->lapic))) {
+    if (v->lost_irq != 0) {
+        vector = v->lost_irq;
+        v->lost_irq = 0;
+    } else if (v->index == 0 && i8259_intr(&vm->i8259) &&
+               (v->extint_pending || lapic_extint_enabled(&v->lapic))) {
         v->extint_pending = false;
         vector = i8259_ack(&vm->i8259);
         i8259_changed(vm);
@@ -184,7 +189,9 @@ static void arm(struct vcpu *v)
         next = earlier(next, ns16550_deadline(&vm->uart));
         next = earlier(next, acpi_pm_deadline(&vm->pm));
     }
-    vcpu_set_deadline(&v->arch, next == TIME_NEVER ? TIME_NEVER : next + vm->tsc_start);
+    /* A moment beyond the end of the host's TSC never comes. */
+    vcpu_set_deadline(&v->arch,
+                      next >= TIME_NEVER - vm->tsc_start ? TIME_NEVER : next + vm->tsc_start);
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
@@ -594,6 +601,7 @@ static void reset_lapic(struct vcpu *v)
         lapic_set_virtual_wire(&v->lapic);
     v->attention = true;
     v->nmi_pending = false;
+    v->lost_irq = 0;
     v->extint_pending = false;
 }
 

@@ -7,6 +7,7 @@ void vcpu_loop(struct vcpu *v)
 {
     struct vcpu_exit x;
 
+    exit_take_requests(v);
     for (;;) {
         if (v->attention)
             intr_prepare(v);

@@ -23,6 +23,9 @@ void intr_prepare(struct vcpu *v);
 /* One exit: guest/exit.c. */
 enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x);
 
+/* Do what other cores asked of this vCPU; interrupts that came before it ran are in here, too. */
+void exit_take_requests(struct vcpu *v);
+
 /* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c. */
 enum outcome exit_cpuid(struct vcpu *v);
 enum outcome exit_rdmsr(struct vcpu *v);

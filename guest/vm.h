@@ -44,6 +44,7 @@ struct vcpu {
 
     bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
+    uint8_t lost_irq;     /* vector taken from its controller whose delivery failed; 0: none */
     bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
     atomic_uint requests; /* REQUEST_*; the only field other cores write */
 

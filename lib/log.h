@@ -40,6 +40,9 @@ NORETURN void panic(const char *fmt, ...) PRINTF(1, 2);
  */
 NORETURN void refuse(const char *fmt, ...) PRINTF(1, 2);
 
+/* Stop all other cores for good, once; implemented by boot (and by tests). */
+void machine_stop_others(void);
+
 /* Stop this machine for good; implemented by arch/x86 (and by tests). Never returns. */
 NORETURN void machine_halt(void);
 

@@ -160,13 +160,14 @@ static void ioapic_write(volatile uint32_t *mmio, uint32_t index, uint32_t value
     mmio[IOWIN] = value;
 }
 
-void ioapic_mask_all(volatile uint32_t *mmio)
+uint32_t ioapic_mask_all(volatile uint32_t *mmio)
 {
     mmio[IOREGSEL] = 1;
-    uint32_t last = mmio[IOWIN] >> 16 & 0xff;
+    uint32_t pins = (mmio[IOWIN] >> 16 & 0xff) + 1;
 
-    for (uint32_t pin = 0; pin <= last; pin++)
+    for (uint32_t pin = 0; pin < pins; pin++)
         ioapic_write(mmio, 0x10 + 2 * pin, LVT_MASKED);
+    return pins;
 }
 
 void ioapic_route(volatile uint32_t *mmio, unsigned pin, uint8_t vector, uint32_t id)

@@ -48,7 +48,7 @@ void pic_mask_all(void);
  */
 void ioapic_route(volatile uint32_t *mmio, unsigned pin, uint8_t vector, uint32_t id);
 
-/* Mask all inputs of a host I/O APIC. */
-void ioapic_mask_all(volatile uint32_t *mmio);
+/* Mask all inputs of a host I/O APIC; how many it has. */
+uint32_t ioapic_mask_all(volatile uint32_t *mmio);
 
 #endif

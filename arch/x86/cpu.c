@@ -63,7 +63,7 @@ void cpu_load(struct cpu *c)
 void cpu_init_control(void)
 {
     write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG);
-    uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_DE;
+    uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_DE | CR4_OSFXSR; /* FXRSTOR for guests: all of it */
 
     if (cpuid(1, 0).ecx & 1u << 26)
         cr4 |= CR4_OSXSAVE; /* XCR0 is the guest's; XSETBV on its behalf needs this */
@@ -103,6 +103,11 @@ void cpu_describe(char *buf, uint32_t size)
         name++;
     fmt_print(buf, size, "%s, family %u model %u stepping %u", name, family_of(signature),
               (signature >> 4 & 0xf) | (signature >> 12 & 0xf0), signature & 0xf);
+}
+
+void cpu_take_interrupts(void)
+{
+    __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
 }
 
 void cpu_idle(void)

@@ -10,7 +10,7 @@
 #include "arch/x86/layout.h"
 #include "lib/compiler.h"
 
-#define CPU_MAX 64 /* cores we start; more are reported and left alone */
+#define CPU_MAX 48 /* cores we start (the page pool holds their areas); more are left alone */
 
 struct vcpu_arch;
 
@@ -73,6 +73,9 @@ void cpu_init_control(void);
 
 /* "family 6 model 85 stepping 4" and the brand string, for the boot report. buf: 96 bytes. */
 void cpu_describe(char *buf, uint32_t size);
+
+/* Take interrupts that are waiting, in the middle of long work; no lock is held. */
+void cpu_take_interrupts(void);
 
 /* Let the core sleep until its next interrupt, which is taken inside. */
 void cpu_idle(void);

@@ -90,6 +90,9 @@
 #define FEATURE_CONTROL_LOCK  0x1ull /* [0] locked until reset */
 #define FEATURE_CONTROL_VMX   0x4ull /* [2] VMX outside SMX operation */
 
+/* DR7. SDM 3B "Debug Control Register (DR7)". */
+#define DR7_GD                0x2000ull /* [13] general detect enable */
+
 /* IA32_EFER. */
 #define EFER_SCE              0x001ull /* [0]  SYSCALL */
 #define EFER_LME              0x100ull /* [8]  IA-32e mode enable */

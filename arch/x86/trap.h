@@ -5,11 +5,14 @@
 
 #include <stdint.h>
 
-/* Vectors of the host's interrupts. */
+/*
+ * Vectors of the host's interrupts. The higher goes first: a guest that keeps its timer firing must
+ * not hold up the console.
+ */
 enum host_vector {
-    HOST_VECTOR_UART = 0xf0,
+    HOST_VECTOR_TIMER = 0xf0, /* the local APIC's timer */
     HOST_VECTOR_KICK = 0xf1,  /* another core set a request for this one */
-    HOST_VECTOR_TIMER = 0xf2, /* the local APIC's timer */
+    HOST_VECTOR_UART = 0xf2,
     HOST_VECTOR_SPURIOUS = 0xff,
 };
 

@@ -7,16 +7,16 @@
 #include "arch/x86/asm.h"
 #include "lib/log.h"
 
-#define PIT_HZ        1193182ull
-#define MEASURE_TICKS 11932 /* 10 ms */
-#define POLL_LIMIT    50000000u
+#define PIT_HZ         1193182ull
+#define MEASURE_TICKS  11932        /* 10 ms */
+#define PATIENCE_TICKS (1ull << 30) /* more than 10 ms at any frequency; below a second at most */
 
-#define PORT_CHANNEL2 0x42
-#define PORT_COMMAND  0x43
-#define PORT_CONTROL  0x61
-#define GATE2         0x01
-#define SPEAKER       0x02
-#define OUT2          0x20
+#define PORT_CHANNEL2  0x42
+#define PORT_COMMAND   0x43
+#define PORT_CONTROL   0x61
+#define GATE2          0x01
+#define SPEAKER        0x02
+#define OUT2           0x20
 
 /* TSC ticks in MEASURE_TICKS of the 8254; 0: its output never rose. */
 static uint64_t measure_once(void)
@@ -28,7 +28,9 @@ static uint64_t measure_once(void)
 
     uint64_t start = rdtsc();
 
-    for (unsigned i = 0; i < POLL_LIMIT; i++) {
+    if (inb(PORT_CONTROL) & OUT2)
+        return 0; /* mode 0's output is low until the count ends: there is no 8254 */
+    while (rdtsc() - start < PATIENCE_TICKS) {
         if (inb(PORT_CONTROL) & OUT2)
             return rdtsc() - start;
     }

@@ -44,6 +44,11 @@ bool uart_tx_ready(void)
     return (inb(COM1 + REG_LSR) & LSR_THRE) != 0;
 }
 
+void uart_wait_ready(void)
+{
+    wait_for(LSR_THRE);
+}
+
 void uart_tx(uint8_t byte)
 {
     outb(COM1 + REG_DATA, byte);

@@ -17,6 +17,9 @@ void uart_drain(void);
 /* Whether UART_FIFO bytes can be written now without waiting. */
 bool uart_tx_ready(void);
 
+/* Wait until it is so; gives up where there is no UART. */
+void uart_wait_ready(void);
+
 /* Write one byte; only as often as uart_tx_ready() allows. */
 void uart_tx(uint8_t byte);
 

@@ -55,9 +55,12 @@ enum exit_kind {
     EXIT_RDPMC,
     EXIT_NOP, /* an instruction that needs nothing done: WBINVD, INVD */
     EXIT_TRIPLE_FAULT,
-    EXIT_NMI, /* the host's NMI */
+    EXIT_NMI,       /* the host's NMI */
+    EXIT_EXCEPTION, /* one that is only looked at on its way to the guest; `exception` */
+    EXIT_MACHINE_CHECK,
     EXIT_TASK_SWITCH,
-    EXIT_ENTRY_FAILED, /* the guest brought itself into a state that cannot be entered; was logged */
+    EXIT_ENTRY_FAILED, /* the guest brought itself into a state that cannot be entered; was logged
+                        */
     EXIT_UNKNOWN,
     EXIT_KIND_COUNT,
 };
@@ -81,6 +84,12 @@ struct vcpu_exit {
             bool write;
             bool fetch;
         } mmio;
+        struct {
+            uint8_t vector;
+            bool lost_nmi; /* what was being delivered when it came, and has to come again */
+            bool lost_irq;
+            uint8_t lost_vector;
+        } exception;
         struct {
             uint8_t number; /* 0, 3, 4 or 8 */
             uint8_t gpr;
@@ -106,6 +115,8 @@ enum {
     VECTOR_UD = 6,
     VECTOR_GP = 13,
     VECTOR_PF = 14,
+    VECTOR_AC = 17,
+    VECTOR_MC = 18,
 };
 
 /* Registers a loader sets for the first instruction of a vCPU; everything else is as after reset.
@@ -145,7 +156,8 @@ struct vcpu_arch {
     uint32_t entry_info; /* event for the next entry, 0: none */
     uint32_t entry_error;
     uint32_t vpid;
-    bool has_timer; /* the preemption timer is on */
+    bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+    uint8_t timer_shift;
 };
 
 /* --- set-up --------------------------------------------------------------------------------- */
@@ -198,6 +210,9 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
 
 /* Deliver #PF at the next entry: CR2 and the error code as SDM 3A "Page-Fault Exceptions" says. */
 void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code);
+
+/* Give the guest the exception of the last EXIT_EXCEPTION, as if it had not been looked at. */
+void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
 
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
 void vcpu_want_irq_window(struct vcpu_arch *a, bool want);

@@ -100,6 +100,12 @@ bool uart_tx_ready(void)
     return host_fake.fifo == 0;
 }
 
+void uart_wait_ready(void)
+{
+    while (!uart_tx_ready())
+        ;
+}
+
 void uart_tx(uint8_t byte)
 {
     if (host_fake.fifo++ == UART_FIFO)
@@ -149,6 +155,14 @@ void host_interrupt(uint8_t vector)
 void host_nmi(void)
 {
     host_fake.nmis++;
+}
+
+void machine_stop_others(void)
+{
+}
+
+void cpu_take_interrupts(void)
+{
 }
 
 void machine_halt(void)

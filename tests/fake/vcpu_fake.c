@@ -231,6 +231,14 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
     a->entry_error = error_code;
 }
 
+void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
+{
+    if (vector == VECTOR_AC)
+        vcpu_inject_error(a, vector, 0);
+    else
+        vcpu_inject(a, EVENT_EXCEPTION, vector);
+}
+
 void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code)
 {
     vcpu_fake.cr2 = gva;

@@ -78,15 +78,24 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+static void clear_vmcs(uint64_t hpa)
+{
+    bool failed;
+
+    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(hpa) : "memory");
+    if (failed)
+        panic("VMCLEAR of %lx failed", hpa);
+}
+
 static void load_vmcs(struct vcpu_arch *a)
 {
     bool failed;
 
+    if (this_cpu()->loaded == a) /* active since the last life: the CPU may still write it back */
+        clear_vmcs(a->vmcs_hpa);
     memset(phys_table(a->vmcs_hpa), 0, PAGE_SIZE);
     *(uint32_t *)phys_table(a->vmcs_hpa) = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
-    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(a->vmcs_hpa) : "memory");
-    if (failed)
-        panic("VMCLEAR of %lx failed", a->vmcs_hpa);
+    clear_vmcs(a->vmcs_hpa);
     __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(a->vmcs_hpa) : "memory");
     if (failed)
         panic("VMPTRLD of %lx failed", a->vmcs_hpa);
@@ -188,6 +197,10 @@ static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
 /* The guest state was refused: the guest made it so, and only the guest ends. */
 static void decode_entry_failure(struct vcpu_exit *x, uint32_t reason)
 {
+    if ((reason & 0xffff) != REASON_ENTRY_GUEST)
+        panic("VM entry failed with exit reason %u, which is not the guest's doing",
+              reason & 0xffff);
+
     log_line("VM entry: guest state refused, exit reason %u, qualification %lu", reason & 0xffff,
              vmread(VMCS_EXIT_QUALIFICATION));
     log_line("%u broken checks found, listed above", vmx_explain_entry_failure());
@@ -209,7 +222,7 @@ static void set_preemption_timer(const struct vcpu_arch *a)
     uint64_t now = rdtsc();
     uint64_t left = a->armed_deadline > now ? a->armed_deadline - now : 0;
 
-    left >>= rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
+    left >>= a->timer_shift;
     vmwrite(VMCS_PREEMPTION_TIMER, left < UINT32_MAX ? left : UINT32_MAX);
 }
 
@@ -277,11 +290,54 @@ static void decode_ept_violation(struct vcpu_exit *x)
     x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
 }
 
-static void decode_rare(struct vcpu_exit *x, uint32_t reason)
+/* What was being delivered when the exception came is lost unless it is delivered again. */
+static void decode_exception(struct vcpu_arch *a, struct vcpu_exit *x)
+{
+    uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
+    uint64_t before = vmread(VMCS_IDT_VECTORING_INFO);
+    bool interrupted = (before & INTR_INFO_VALID) != 0;
+
+    (void)a;
+    if (field_get(info, INTR_INFO_TYPE) == INTR_TYPE_NMI) {
+        x->kind = EXIT_NMI;
+        return;
+    }
+    x->kind = (info & INTR_INFO_VECTOR) == VECTOR_MC ? EXIT_MACHINE_CHECK : EXIT_EXCEPTION;
+    x->u.exception.vector = (uint8_t)info;
+    x->u.exception.lost_nmi = interrupted && field_get(before, INTR_INFO_TYPE) == INTR_TYPE_NMI;
+    x->u.exception.lost_irq = interrupted && field_get(before, INTR_INFO_TYPE) == EVENT_EXTERNAL;
+    x->u.exception.lost_vector = (uint8_t)before;
+    if (x->u.exception.lost_nmi) /* its delivery had begun to block further ones */
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_NMI);
+}
+
+/* SDM 3C "Information for VM Exits Due to Vectored Events": DR6 and DR7 are as before the #DB. */
+static void deliver_debug_state(void)
+{
+    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & QUAL_DB_DR6;
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    __asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~0xfull) | causes));
+    vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
+void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
+{
+    if (vector == VECTOR_DB)
+        deliver_debug_state();
+    if (vector == VECTOR_AC)
+        vcpu_inject_error(a, vector, 0);
+    else
+        vcpu_inject(a, EVENT_EXCEPTION, vector);
+}
+
+static void decode_rare(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reason)
 {
     switch (reason) {
     case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_EXCEPTION_NMI: x->kind = EXIT_NMI; break;
+    case REASON_EXCEPTION_NMI: decode_exception(a, x); break;
     case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_TASK_SWITCH: x->kind = EXIT_TASK_SWITCH; break;
     case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
@@ -313,7 +369,7 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
     case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_CR: decode_cr(x); break;
-    default: decode_rare(x, reason); break;
+    default: decode_rare(a, x, reason); break;
     }
 }
 
@@ -337,11 +393,22 @@ void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
         decode_exit(a, out, reason);
 }
 
+static bool in_64bit_code(void)
+{
+    return (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0 &&
+           (vmread(VMCS_GUEST_CS_ACCESS) & ACCESS_L) != 0;
+}
+
 static inline void skip(uint64_t len)
 {
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-    vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + len);
+    uint64_t from = vmread(VMCS_GUEST_RIP);
+    uint64_t to = from + len;
+
+    if (((from ^ to) >> 32) != 0 && !in_64bit_code())
+        to = (uint32_t)to; /* EIP wraps */
+    vmwrite(VMCS_GUEST_RIP, to);
     if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
                 blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
@@ -503,20 +570,25 @@ static void set_long_mode(bool active)
 
 bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value)
 {
+    bool code64 = in_64bit_code();
+
+    if (!code64)
+        value = (uint32_t)value; /* a 32-bit MOV */
     uint64_t changed = value ^ vmread(VMCS_GUEST_CR0);
-    uint64_t efer = vmread(VMCS_GUEST_EFER);
-    bool code64 = (vmread(VMCS_GUEST_CS_ACCESS) & BIT32(13)) != 0 && (efer & EFER_LMA) != 0;
 
     (void)a;
     if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG ||
         (value & (CR0_NW | CR0_CD)) == CR0_NW)
         return false;
-    if ((changed & CR0_PG) != 0 && (efer & EFER_LME) != 0) {
+    if ((changed & CR0_PG) != 0 && (vmread(VMCS_GUEST_EFER) & EFER_LME) != 0) {
         bool active = (value & CR0_PG) != 0;
 
         uint64_t cr4 = vmread(VMCS_GUEST_CR4);
 
-        if (active ? (cr4 & CR4_PAE) == 0 : code64 || (cr4 & CR4_PCIDE) != 0)
+        bool cs_l = (vmread(VMCS_GUEST_CS_ACCESS) & ACCESS_L) != 0;
+        bool tss16 = (vmread(VMCS_GUEST_TR_ACCESS) & ACCESS_TYPE) == TYPE_TSS16_BUSY;
+
+        if (active ? (cr4 & CR4_PAE) == 0 || cs_l || tss16 : code64 || (cr4 & CR4_PCIDE) != 0)
             return false;
         set_long_mode(active);
     }
@@ -530,12 +602,14 @@ bool vcpu_write_cr4(struct vcpu_arch *a, uint64_t value)
     bool long_mode = (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0;
 
     (void)a;
+    if (!in_64bit_code())
+        value = (uint32_t)value;
     if ((value & ~vmcs_cr4_allowed()) != 0)
         return false;
     if (long_mode ? (value & CR4_PAE) == 0 : (value & CR4_PCIDE) != 0)
         return false;
     vmwrite(VMCS_CR4_SHADOW, value);
-    vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
+    vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE | CR4_MCE);
     return true;
 }
 

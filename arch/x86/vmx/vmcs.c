@@ -13,16 +13,22 @@
 #include "lib/log.h"
 
 /* Segment access rights: SDM 3C "Guest Register State". */
-#define AR_CODE16      0x0009b
-#define AR_DATA16      0x00093
-#define AR_CODE32      0x0c09b
-#define AR_CODE64      0x0a09b
-#define AR_DATA32      0x0c093
-#define AR_LDT         0x00082
-#define AR_TSS_BUSY    0x0008b
+#define AR_CODE16       0x0009b
+#define AR_DATA16       0x00093
+#define AR_CODE32       0x0c09b
+#define AR_CODE64       0x0a09b
+#define AR_DATA32       0x0c093
+#define AR_LDT          0x00082
+#define AR_TSS_BUSY     0x0008b
+
+/*
+ * Exceptions that exit: #AC and #DB, because their delivery can raise them again without end (the
+ * core would then take no interrupt, not even an NMI); #MC, because it is the machine's.
+ */
+#define EXCEPTIONS_SEEN (BIT32(VECTOR_DB) | BIT32(VECTOR_AC) | BIT32(VECTOR_MC))
 
 /* Bits of CR0 the guest does not own: NE is fixed to 1, caching stays on. */
-#define CR0_HOST_OWNED (CR0_NE | CR0_CD | CR0_NW)
+#define CR0_HOST_OWNED  (CR0_NE | CR0_CD | CR0_NW)
 
 void vmwrite_checked(uint64_t field, uint64_t value)
 {
@@ -56,6 +62,7 @@ static void setup_execution_controls(struct vcpu_arch *a)
         PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD;
 
     a->has_timer = !apic_has_tsc_deadline();
+    a->timer_shift = (uint8_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT);
     if (a->has_timer)
         pin |= PIN_PREEMPTION_TIMER;
     a->procbased = vmx_control(vmx_control_msr(VMX_PROC),
@@ -67,7 +74,7 @@ static void setup_execution_controls(struct vcpu_arch *a)
     vmwrite_checked(VMCS_PIN_CONTROLS, vmx_control(vmx_control_msr(VMX_PIN), pin));
     vmwrite_checked(VMCS_PROC_CONTROLS, a->procbased);
     vmwrite_checked(VMCS_PROC_CONTROLS2, vmx_control(MSR_VMX_PROCBASED2, proc2));
-    vmwrite_checked(VMCS_EXCEPTION_BITMAP, 0);
+    vmwrite_checked(VMCS_EXCEPTION_BITMAP, EXCEPTIONS_SEEN);
     vmwrite_checked(VMCS_PF_ERROR_MASK, 0);
     vmwrite_checked(VMCS_PF_ERROR_MATCH, 0);
     vmwrite_checked(VMCS_CR3_TARGET_COUNT, 0);
@@ -78,7 +85,7 @@ static void setup_execution_controls(struct vcpu_arch *a)
     vmwrite_checked(VMCS_EPT_POINTER, a->eptp);
     vmwrite_checked(VMCS_VPID, a->vpid);
     vmwrite_checked(VMCS_CR0_MASK, CR0_HOST_OWNED);
-    vmwrite_checked(VMCS_CR4_MASK, ~vmcs_cr4_allowed());
+    vmwrite_checked(VMCS_CR4_MASK, ~vmcs_cr4_allowed() | CR4_MCE);
 }
 
 /* "VM-Exit Control Fields", "VM-Entry Control Fields" */
@@ -186,7 +193,7 @@ static void setup_guest_control_registers(const struct vcpu_start *start)
     vmwrite_checked(VMCS_CR4_SHADOW, cr4);
     vmwrite_checked(VMCS_GUEST_CR0, cr0 | CR0_NE);
     vmwrite_checked(VMCS_GUEST_CR3, start->cr3);
-    vmwrite_checked(VMCS_GUEST_CR4, cr4 | CR4_VMXE);
+    vmwrite_checked(VMCS_GUEST_CR4, cr4 | CR4_VMXE | CR4_MCE);
     vmwrite_checked(VMCS_GUEST_EFER, efer);
 }
 

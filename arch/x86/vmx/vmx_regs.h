@@ -125,6 +125,11 @@
 #define INTR_TYPE_SOFTWARE_EXCEPTION 6u
 #define INTR_TYPE_OTHER    7u /* vector 0: pending MTF VM exit */
 
+/* Segment access rights: SDM 3C "Guest Register State". */
+#define ACCESS_TYPE     0x000fu /* [3:0] */
+#define ACCESS_L        0x2000u /* [13]  64-bit code */
+#define TYPE_TSS16_BUSY 3u
+
 /* Guest interruptibility state. */
 #define BLOCKING_STI    0x1u
 #define BLOCKING_MOV_SS 0x2u
@@ -174,6 +179,7 @@
 #define REASON_ENTRY_FAILED    0x80000000u /* [31] */
 
 /* Exit qualifications. SDM 3C "Basic VM-Exit Information". */
+#define QUAL_DB_DR6       0x0000600full /* [14:13] BS, BD; [3:0] B3..B0 */
 #define QUAL_CR_NUMBER    0x0000000full /* [3:0]   control register */
 #define QUAL_CR_TYPE      0x00000030ull /* [5:4]   0 MOV to, 1 MOV from, 2 CLTS, 3 LMSW */
 #define QUAL_CR_GPR       0x00000f00ull /* [11:8]  general register */
