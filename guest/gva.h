@@ -8,7 +8,8 @@
  * tables just before, in fetching the instruction and in reaching the access that left the guest,
  * and has set them; and the one thing a dirty flag would be lost for, an emulated write, goes to
  * a device page, which a guest neither swaps nor writes back. Not writing also means that a walk
- * through hostile tables changes nothing.
+ * through hostile tables changes nothing. (INS is the exception: the processor exits before it walks
+ * to the destination, so a page that only INS writes stays clean.)
  *
  * Not modelled: protection keys (CR4.PKE, CR4.PKS), shadow stacks, linear-address masking (LAM),
  * implicit supervisor accesses (to descriptor tables), PDPTE registers (PAE: the entries are read

@@ -127,6 +127,34 @@ static void test_page_fault(struct test *t)
     expect(t, "page-fault-write-cr2", trap_last().cr2, ABSENT_ADDR + 1);
 }
 
+/* #DB leaves the guest and is given back: DR6 and DR7 must be as the CPU itself leaves them. */
+static void test_debug_exception(struct test *t)
+{
+    uint64_t value = 0;
+
+    __asm__ volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ull));
+    trap_clear();
+    __asm__ volatile("mov %1, %%dr7\n" FAULTS("mov %%dr0, %0")
+                     : "+r"(value)
+                     : "r"(0x2400ull) /* general detect: the next access to a debug register */
+                     : "memory");
+    expect(t, "general-detect-db", trap_last().vector, 1);
+    __asm__ volatile("mov %%dr6, %0" : "=r"(value));
+    expect(t, "general-detect-dr6", value & 0xf00f, 0x2000);
+    __asm__ volatile("mov %%dr7, %0" : "=r"(value));
+    expect(t, "general-detect-dr7-cleared", value, 0x400);
+
+    trap_clear();
+    __asm__ volatile("leaq 771f(%%rip), %%rax\n\tmov %%rax, %%dr0\n\tmov %0, %%dr7\n" FAULTS("nop")
+                     :
+                     : "r"(0x402ull) /* G0: instruction breakpoint at DR0 */
+                     : "rax", "memory");
+    __asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
+    expect(t, "breakpoint-db", trap_last().vector, 1);
+    __asm__ volatile("mov %%dr6, %0" : "=r"(value));
+    expect(t, "breakpoint-dr6", value & 0xf, 1);
+}
+
 static unsigned xsetbv_try(uint32_t index, uint64_t value)
 {
     trap_clear();
@@ -670,6 +698,7 @@ void guest_main(void)
     test_cpuid(&t);
     test_msrs(&t);
     test_page_fault(&t);
+    test_debug_exception(&t);
     test_xsetbv(&t);
     test_unclaimed_ports(&t);
     test_pic_probe(&t);

@@ -428,10 +428,49 @@ static void test_nmi_goes_before_interrupt_and_blocks_nmi(void **state)
     small_vm_expect(EVENT_EXTERNAL, 0x20);
 }
 
+/* #AC and #DB exit on their way; what they interrupted has been acknowledged and must come again.
+ */
+static void test_exception_seen_on_its_way_brings_back_what_it_interrupted(void **state)
+{
+    struct vcpu_exit x = kind(EXIT_EXCEPTION);
+
+    (void)state;
+    x.u.exception.vector = VECTOR_AC;
+    x.u.exception.lost_nmi = false;
+    x.u.exception.lost_irq = true;
+    x.u.exception.lost_vector = 0x77;
+    assert_true(small_vm_exit(&x));
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_AC);
+    small_vm_expect_none();
+    small_vm_sti();
+    small_vm_expect(EVENT_EXTERNAL, 0x77);
+    small_vm_expect_none();
+
+    x.u.exception.vector = VECTOR_DB;
+    x.u.exception.lost_irq = false;
+    x.u.exception.lost_nmi = true;
+    assert_true(small_vm_exit(&x));
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_DB);
+    small_vm_run();
+    small_vm_expect(EVENT_NMI, VECTOR_NMI);
+    small_vm_expect_none();
+}
+
 static void enable_lapic(void)
 {
     small_vm_mmio_write(0xfee000f0, 0x1ff);
     assert_int_equal(small_vm_mmio_read(0xfee000f0), 0x1ff);
+}
+
+static void test_deadline_beyond_the_end_of_time_never_comes(void **state)
+{
+    (void)state;
+    enable_lapic();
+    small_vm_out(0x43, 1, 0x30); /* the 8254's mode 0 without a count: no deadline of its own */
+    small_vm_mmio_write(0xfee00320, 0x40033); /* LVT timer: TSC-deadline */
+    assert_true(small_vm_wrmsr(MSR_TSC_DEADLINE, UINT64_MAX - 1));
+    assert_true(vms[0].tsc_start > 1); /* or nothing could wrap */
+    assert_true(cpu->arch.armed_deadline > UINT64_MAX / 2);
 }
 
 static void test_ipi_to_itself_nmi_reaches_the_processor(void **state)
@@ -680,6 +719,8 @@ static void random_exit(struct vcpu_exit *x)
     x->kind = (enum exit_kind)(rnd() % EXIT_KIND_COUNT);
     if (rnd() % 2)
         x->kind = rnd() % 2 ? EXIT_PIO : EXIT_MMIO;
+    if (x->kind == EXIT_MACHINE_CHECK) /* no guest can cause one, and it ends the machine */
+        x->kind = EXIT_EXCEPTION;
     if (x->kind == EXIT_PIO || x->kind == EXIT_PIO_STRING) {
         x->u.pio.port = some_port();
         x->u.pio.size = sizes[rnd() % 3];
@@ -691,6 +732,11 @@ static void random_exit(struct vcpu_exit *x)
         x->u.mmio.gpa = some_gpa();
         x->u.mmio.write = rnd() % 2;
         x->u.mmio.fetch = rnd() % 16 == 0;
+    } else if (x->kind == EXIT_EXCEPTION) {
+        x->u.exception.vector = rnd() % 2 ? VECTOR_DB : VECTOR_AC;
+        x->u.exception.lost_nmi = rnd() % 4 == 0;
+        x->u.exception.lost_irq = rnd() % 4 == 0;
+        x->u.exception.lost_vector = (uint8_t)(16 + rnd() % 240);
     } else if (x->kind == EXIT_CR) {
         x->u.cr.number = numbers[rnd() % 4];
         x->u.cr.gpr = (uint8_t)(rnd() % GPR_COUNT);
@@ -781,6 +827,8 @@ int main(void)
         TEST(test_sti_shadow_delays_interrupt),
         TEST(test_exception_goes_before_interrupt),
         TEST(test_nmi_goes_before_interrupt_and_blocks_nmi),
+        TEST(test_exception_seen_on_its_way_brings_back_what_it_interrupted),
+        TEST(test_deadline_beyond_the_end_of_time_never_comes),
         TEST(test_ipi_to_itself_nmi_reaches_the_processor),
         TEST(test_masked_lint0_holds_8259_back),
         TEST(test_level_interrupt_repeats_until_its_cause_is_gone),
