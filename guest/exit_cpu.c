@@ -93,18 +93,6 @@ static enum outcome write_cr8(struct vcpu *v, uint64_t value)
     return RESUME_NEXT;
 }
 
-/* The new CR0 of MOV, CLTS or LMSW (which cannot clear PE). */
-static uint64_t cr0_operand(struct vcpu *v, const struct vcpu_exit *x)
-{
-    uint64_t cr0 = vcpu_get_cr0(&v->arch);
-
-    if (x->u.cr.clts)
-        return cr0 & ~CR0_TS;
-    if (x->u.cr.lmsw)
-        return (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (x->u.cr.lmsw_source & 0xf);
-    return vcpu_get_gpr(&v->arch, x->u.cr.gpr);
-}
-
 /* PDPTEs that cannot be loaded are #GP, and the register keeps its old value. */
 static enum outcome write_cr0(struct vcpu *v, uint64_t value)
 {
@@ -139,7 +127,7 @@ enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x)
     if (x->u.cr.number == 8)
         return write_cr8(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
     if (x->u.cr.number == 0)
-        return write_cr0(v, cr0_operand(v, x));
+        return write_cr0(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
     if (x->u.cr.number == 4)
         return write_cr4(v, vcpu_get_gpr(&v->arch, x->u.cr.gpr));
     return exit_refuse(v);

@@ -94,9 +94,6 @@ struct vcpu_exit {
             uint8_t number; /* 0, 3, 4 or 8 */
             uint8_t gpr;
             bool read; /* MOV from CR (CR8 only) */
-            bool clts;
-            bool lmsw;
-            uint16_t lmsw_source;
         } cr;
     } u;
 };

@@ -741,9 +741,6 @@ static void random_exit(struct vcpu_exit *x)
         x->u.cr.number = numbers[rnd() % 4];
         x->u.cr.gpr = (uint8_t)(rnd() % GPR_COUNT);
         x->u.cr.read = rnd() % 4 == 0;
-        x->u.cr.clts = rnd() % 4 == 0;
-        x->u.cr.lmsw = rnd() % 4 == 0;
-        x->u.cr.lmsw_source = (uint16_t)rnd();
     } else if (x->kind == EXIT_HOST_IRQ) {
         x->u.vector = (uint8_t)rnd();
         atomic_store(&cpu->requests, (unsigned)rnd());

@@ -555,23 +555,6 @@ static void test_cr8_holds_interrupts_back(void **state)
     small_vm_expect(EVENT_EXTERNAL, 0x55);
 }
 
-static void test_clts_and_lmsw(void **state)
-{
-    struct vcpu_exit x = {.kind = EXIT_CR};
-
-    (void)state;
-    vcpu_fake.state.cr0 |= CR0_TS | CR0_WP;
-    x.u.cr.clts = true;
-    assert_true(small_vm_exit(&x));
-    assert_int_equal(vcpu_fake.state.cr0 & (CR0_TS | CR0_WP | CR0_PE), CR0_WP | CR0_PE);
-    x.u.cr.clts = false;
-    x.u.cr.lmsw = true;
-    x.u.cr.lmsw_source = 0xfffa; /* MP and TS set, EM and PE clear: PE stays */
-    assert_true(small_vm_exit(&x));
-    assert_int_equal(vcpu_fake.state.cr0 & 0xf, CR0_PE | CR0_MP | CR0_TS);
-    assert_int_equal(vcpu_fake.skips, 2);
-}
-
 static void test_cr0_and_cr4_refused_values(void **state)
 {
     uint64_t cr0 = vcpu_fake.state.cr0;
@@ -702,7 +685,6 @@ int main(void)
         TEST(test_x2apic_self_ipi_interrupts),
         TEST(test_cr8_is_tpr),
         TEST(test_cr8_holds_interrupts_back),
-        TEST(test_clts_and_lmsw),
         TEST(test_cr0_and_cr4_refused_values),
         TEST(test_pae_paging_loads_pdptes),
         TEST(test_bad_pdptes_are_gp_and_leave_cr0_alone),

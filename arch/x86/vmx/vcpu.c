@@ -260,13 +260,10 @@ static void decode_cr(struct vcpu_exit *x)
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
     uint64_t type = field_get(q, QUAL_CR_TYPE);
 
-    x->kind = EXIT_CR;
+    x->kind = type <= 1 ? EXIT_CR : EXIT_UNKNOWN; /* CLTS, LMSW: no bit they change is ours */
     x->u.cr.number = (uint8_t)(q & QUAL_CR_NUMBER);
     x->u.cr.gpr = (uint8_t)field_get(q, QUAL_CR_GPR);
     x->u.cr.read = type == 1;
-    x->u.cr.clts = type == 2;
-    x->u.cr.lmsw = type == 3;
-    x->u.cr.lmsw_source = (uint16_t)field_get(q, QUAL_CR_LMSW);
 }
 
 /*

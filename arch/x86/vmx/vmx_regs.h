@@ -183,7 +183,6 @@
 #define QUAL_CR_NUMBER    0x0000000full /* [3:0]   control register */
 #define QUAL_CR_TYPE      0x00000030ull /* [5:4]   0 MOV to, 1 MOV from, 2 CLTS, 3 LMSW */
 #define QUAL_CR_GPR       0x00000f00ull /* [11:8]  general register */
-#define QUAL_CR_LMSW      0xffff0000ull /* [31:16] LMSW's source */
 #define QUAL_IO_SIZE      0x00000007ull /* [2:0]   bytes - 1 */
 #define QUAL_IO_IN        0x00000008ull /* [3] */
 #define QUAL_IO_STRING    0x00000010ull /* [4] */
