@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A bad neighbour: whatever it does, the other guests and the console must not notice. It keeps a
+ * timer firing at the end of time, makes the hypervisor log, prints without end, and tries every
+ * port but those that would end it, every byte of the device pages, and MSRs it does not have.
+ */
+#include "tests/guest/lib.h"
+
+#define TSC_DEADLINE_FAR 0xfffffffffffffff0ull
+
+static uint32_t random_state = 1;
+
+/* xorshift32: the same sequence in each run. */
+static uint32_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 17;
+    random_state ^= random_state << 5;
+    return random_state;
+}
+
+/* Ports whose writes end or reset a guest: 8042, fast reset, debug exit, PM1 control, CF9H. */
+static bool ends_it(uint16_t port)
+{
+    return (port >= 0x60 && port <= 0x64) || (port >= 0x8f && port <= 0x92) ||
+           (port >= 0xf1 && port <= 0xf4) || (port >= 0x601 && port <= 0x605) ||
+           (port >= 0xcf6 && port <= 0xcf9);
+}
+
+static void try_ports(void)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        uint16_t port = (uint16_t)(i % 2 ? next_random() : next_random() % 0xd00);
+
+        if (ends_it(port) || (port >= 0x3f5 && port <= 0x3ff)) /* nor the UART it prints with */
+            continue;
+        outb(port, (uint8_t)next_random());
+        outl(port, next_random());
+        (void)inl(port);
+    }
+}
+
+static void try_memory(void)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        uint64_t page = next_random() % 2 ? 0xfec00000 : 0xfee00000;
+        uint64_t at = page + next_random() % 0x1000;
+
+        if (at >= 0xfee00300 && at < 0xfee00320) /* no INIT to itself */
+            continue;
+        __asm__ volatile(FAULTS("movl %%eax, (%0)") : : "r"(at), "a"(next_random()) : "memory");
+        __asm__ volatile(FAULTS("fldl (%0)") : : "r"(at) : "memory");
+    }
+}
+
+static void try_msrs(void)
+{
+    uint64_t value;
+
+    (void)wrmsr_try(MSR_TSC_DEADLINE, TSC_DEADLINE_FAR);
+    for (unsigned i = 0; i < 50; i++) {
+        uint32_t msr = next_random() % 0x1000;
+
+        (void)rdmsr_try(msr, &value);
+        if (msr != MSR_APIC_BASE)
+            (void)wrmsr_try(msr, (uint64_t)next_random() << 32 | next_random());
+    }
+}
+
+void guest_main(void)
+{
+    con_setup();
+    pit_stop();
+    for (unsigned round = 0;; round++) {
+        con_printf("round %u, and a line that is long enough to keep the console busy for a while\n",
+                   round);
+        try_ports();
+        try_memory();
+        try_msrs();
+    }
+}
