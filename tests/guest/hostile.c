@@ -57,7 +57,6 @@ static void try_msrs(void)
 {
     uint64_t value;
 
-    (void)wrmsr_try(MSR_TSC_DEADLINE, TSC_DEADLINE_FAR);
     for (unsigned i = 0; i < 50; i++) {
         uint32_t msr = next_random() % 0x1000;
 
@@ -67,15 +66,32 @@ static void try_msrs(void)
     }
 }
 
+/*
+ * A deadline that wraps when the hypervisor turns it into its own time, and no other timer: if it
+ * is armed wrongly it fires at every entry. Interrupts are on, for the emulator to let them out.
+ */
+static void keep_timer_firing(unsigned round)
+{
+    pic_setup(0xff, 0xff);
+    pit_stop();
+    lapic_write(LAPIC_SVR, 0x1ff);
+    lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
+    lapic_write(LAPIC_LVT_TIMER, LVT_TSC_DEADLINE | 0x40);
+    (void)wrmsr_try(MSR_TSC_DEADLINE, TSC_DEADLINE_FAR);
+    irq_enable();
+    con_printf("round %u: and on\n", round);
+    irq_disable();
+}
+
 void guest_main(void)
 {
     con_setup();
-    pit_stop();
     for (unsigned round = 0;; round++) {
         con_printf("round %u, and a line that is long enough to keep the console busy for a while\n",
                    round);
         try_ports();
         try_memory();
         try_msrs();
+        keep_timer_firing(round);
     }
 }
