@@ -127,7 +127,6 @@ $(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
 
 # --- guests --------------------------------------------------------------------------------------
 
-GUEST_PROGRAMS := heartbeat triplefault exitcode bench selftest
 GUEST_LIB      := $(addprefix $(GUESTS)/,start.S.o lib.c.o)
 GUEST_CFLAGS   := $(FREESTANDING) $(filter-out -fanalyzer,$(WARNINGS))
 
