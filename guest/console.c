@@ -265,8 +265,8 @@ bool console_has_room(struct vm *vm)
 void console_put(struct vm *vm, uint8_t byte)
 {
     (void)ring_put(&vm->console_tx, byte);
-    atomic_thread_fence(
-        memory_order_seq_cst); /* either we see "not busy", or its holder our byte */
+    /* Either we see "not busy", or the lock's holder sees our byte. */
+    atomic_thread_fence(memory_order_seq_cst);
     if (!atomic_load_explicit(&console.busy, memory_order_relaxed))
         pump();
 }
