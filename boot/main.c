@@ -298,8 +298,8 @@ static void create_guests(void)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
         struct mem_range ram = {vms[i].ram_hpa, c->memory};
 
-        if (!ept_ok(&vms[i].ept, &ram,
-                    1)) /* looks at the tables as they are, not as they were meant */
+        /* Looks at the tables as they are, not as they were meant. */
+        if (!ept_ok(&vms[i].ept, &ram, 1))
             panic("guest %s: its EPT reaches more than its memory", c->name);
         log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0],
                  c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
@@ -386,7 +386,6 @@ static void switch_off(void)
 {
     log_line("all guests have ended: switching the machine off");
     console_flush();
-    uart_drain();
     power_off(&boot.acpi);
     log_line("the machine did not switch off; you can do it by hand");
     console_flush();

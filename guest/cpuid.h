@@ -46,6 +46,12 @@ void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id);
  */
 const struct cpuid_leaf *cpuid_lookup(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf);
 
+/* The guest's physical-address width (MAXPHYADDR), 32..52 bits. */
+static inline unsigned cpuid_phys_bits(const struct cpuid_table *t)
+{
+    return t->extended[8].eax & 0xff;
+}
+
 /*
  * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX).
  *   xcr0  a subset of xcr0_allowed

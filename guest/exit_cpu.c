@@ -67,8 +67,7 @@ enum outcome exit_wrmsr(struct vcpu *v)
 /* SDM 3A "PDPTE Registers": a write to CR0 or CR4 may load the four PDPTEs from memory. */
 static bool load_pdptes(struct vcpu *v)
 {
-    unsigned phys_bits = v->cpuid.extended[8].eax & 0xff;
-    uint64_t reserved = ~(BIT(phys_bits) - 1) | PDPTE_RESERVED;
+    uint64_t reserved = ~(BIT(cpuid_phys_bits(&v->cpuid)) - 1) | PDPTE_RESERVED;
     struct vcpu_state s;
     uint64_t pdpte[4];
 

@@ -12,12 +12,11 @@ static struct gva_context context_of(const struct vcpu *v, const struct vcpu_sta
         .efer = s->efer,
         .rflags = s->rflags,
         .cpl = s->cpl,
-        .phys_bits = (uint8_t)v->cpuid.extended[8].eax,
+        .phys_bits = (uint8_t)cpuid_phys_bits(&v->cpuid),
     };
 }
 
-/* Memory that is not there reads as nothing the CPU could use: #GP is the nearest to a bus error.
- */
+/* Memory that is not there gives nothing the CPU could use: #GP is the nearest to a bus error. */
 static void give_fault(struct vcpu *v, enum gva_result r, uint64_t gva, uint32_t pf_error)
 {
     if (r == GVA_PAGE_FAULT)

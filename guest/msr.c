@@ -132,9 +132,7 @@ static bool is_memory_type(uint64_t type)
 /* IA32_MTRR_PHYSBASEn (even) has a type and reserves [11:8], IA32_MTRR_PHYSMASKn [10:0]. */
 static bool is_variable_mtrr(const struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    unsigned phys_bits = v->cpuid.extended[8].eax & 0xff;
-
-    if ((value & ~(BIT(phys_bits) - 1)) != 0)
+    if ((value & ~(BIT(cpuid_phys_bits(&v->cpuid)) - 1)) != 0)
         return false;
     return (msr & 1) != 0 ? (value & 0x7ff) == 0
                           : (value & 0xf00) == 0 && is_memory_type(value & 0xff);

@@ -135,16 +135,16 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     v->attention = true; /* priorities may have changed */
 }
 
+/* The 8259 pair has a vector, and a way to the vCPU: LINT0, or a pin of the I/O APIC. */
+static bool i8259_waiting(const struct vcpu *v)
+{
+    return v->index == 0 && i8259_intr(&v->vm->i8259) &&
+           (v->extint_pending || lapic_extint_enabled(&v->lapic));
+}
+
 bool platform_irq_waiting(const struct vcpu *v)
 {
-    const struct vm *vm = v->vm;
-
-    if (v->lost_irq != 0)
-        return true;
-    if (v->index == 0 && i8259_intr(&vm->i8259) &&
-        (v->extint_pending || lapic_extint_enabled(&v->lapic)))
-        return true;
-    return lapic_pending(&v->lapic) >= 0;
+    return v->lost_irq != 0 || i8259_waiting(v) || lapic_pending(&v->lapic) >= 0;
 }
 
 int platform_irq_ack(struct vcpu *v)
@@ -156,8 +156,7 @@ int platform_irq_ack(struct vcpu *v)
     if (v->lost_irq != 0) {
         vector = v->lost_irq;
         v->lost_irq = 0;
-    } else if (v->index == 0 && i8259_intr(&vm->i8259) &&
-               (v->extint_pending || lapic_extint_enabled(&v->lapic))) {
+    } else if (i8259_waiting(v)) {
         v->extint_pending = false;
         vector = i8259_ack(&vm->i8259);
         i8259_changed(vm);

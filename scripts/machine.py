@@ -107,10 +107,11 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
-        faster than ours; `on_text` is called with each new piece of console text, as sent."""
+        faster than ours; `on_text` is called with each new piece of console text, as sent;
+        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only)."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -118,6 +119,7 @@ class Machine:
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
+        self.absent_cpus = absent_cpus
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -183,7 +185,7 @@ class Machine:
                 raise MachineError("emulator", f"{target} is missing (it is the {name})")
             (self._folder / name).symlink_to(target.resolve())
         if self.firmware == "uefi":
-            make_acpi_iso(self._folder, self.cpus)
+            make_acpi_iso(self._folder, self.cpus + self.absent_cpus)
 
     def _rom_base(self):
         """Where the firmware must lie to end at 4 GiB: distributions' OVMF has 2 or 4 MiB."""

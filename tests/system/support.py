@@ -59,6 +59,12 @@ def guest_lines(console, name):
     return result
 
 
+def beats(console):
+    """The numbers of the heartbeat guest's beats that were printed whole."""
+    found = map(re.compile(r"beat (\d+): .* rtc [\d:]{8}$").match, guest_lines(console, "heartbeat"))
+    return [int(match[1]) for match in found if match]
+
+
 def emulator_ticks_now(machine):
     """The emulator's own clock: at SIGTERM Bochs only notes the time in its log."""
     machine._process.send_signal(signal.SIGTERM)  # pylint: disable=protected-access

@@ -197,14 +197,12 @@ static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
 /* The guest state was refused: the guest made it so, and only the guest ends. */
 static void decode_entry_failure(struct vcpu_exit *x, uint32_t reason)
 {
-    if ((reason & 0xffff) != REASON_ENTRY_GUEST)
-        panic("VM entry failed with exit reason %u, which is not the guest's doing",
-              reason & 0xffff);
-
-    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", reason & 0xffff,
+    x->hw_reason = reason & 0xffff;
+    if (x->hw_reason != REASON_ENTRY_GUEST)
+        panic("VM entry failed with exit reason %u, which is not the guest's doing", x->hw_reason);
+    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", x->hw_reason,
              vmread(VMCS_EXIT_QUALIFICATION));
     log_line("%u broken checks found, listed above", vmx_explain_entry_failure());
-    x->hw_reason = reason;
     x->kind = EXIT_ENTRY_FAILED;
 }
 
@@ -288,13 +286,12 @@ static void decode_ept_violation(struct vcpu_exit *x)
 }
 
 /* What was being delivered when the exception came is lost unless it is delivered again. */
-static void decode_exception(struct vcpu_arch *a, struct vcpu_exit *x)
+static void decode_exception(struct vcpu_exit *x)
 {
     uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
     uint64_t before = vmread(VMCS_IDT_VECTORING_INFO);
     bool interrupted = (before & INTR_INFO_VALID) != 0;
 
-    (void)a;
     if (field_get(info, INTR_INFO_TYPE) == INTR_TYPE_NMI) {
         x->kind = EXIT_NMI;
         return;
@@ -330,11 +327,11 @@ void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
         vcpu_inject(a, EVENT_EXCEPTION, vector);
 }
 
-static void decode_rare(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reason)
+static void decode_rare(struct vcpu_exit *x, uint32_t reason)
 {
     switch (reason) {
     case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_EXCEPTION_NMI: decode_exception(a, x); break;
+    case REASON_EXCEPTION_NMI: decode_exception(x); break;
     case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_TASK_SWITCH: x->kind = EXIT_TASK_SWITCH; break;
     case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
@@ -366,7 +363,7 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
     case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_CR: decode_cr(x); break;
-    default: decode_rare(a, x, reason); break;
+    default: decode_rare(x, reason); break;
     }
 }
 
@@ -399,7 +396,6 @@ static bool in_64bit_code(void)
 static inline void skip(uint64_t len)
 {
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
     uint64_t from = vmread(VMCS_GUEST_RIP);
     uint64_t to = from + len;
 
