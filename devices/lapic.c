@@ -3,6 +3,7 @@
 #include "devices/lapic.h"
 
 #include "lib/bits.h"
+#include "lib/string.h"
 
 /*
  * Registers. The number is the MMIO offset / 16 and the x2APIC MSR - 800H.
@@ -112,46 +113,84 @@ static enum apic_delivery lvt_delivery(const struct lapic *l, enum lapic_lvt whi
 
 /* ---- IRR, ISR, TMR and priorities ---- */
 
-static bool vector_get(const uint32_t *map, unsigned vector)
+static uint32_t *reg_word(const struct lapic *l, unsigned reg)
 {
-    return (map[vector / 32] >> vector % 32 & 1) != 0;
+    return &l->page[4 * reg];
 }
 
-static void vector_put(uint32_t *map, unsigned vector, bool value)
+/* A bit in one of the three maps of 256 vectors; `map` is its first register. */
+static bool vector_get(const struct lapic *l, unsigned map, unsigned vector)
 {
+    return (*reg_word(l, map + vector / 32) >> vector % 32 & 1) != 0;
+}
+
+static void vector_put(struct lapic *l, unsigned map, unsigned vector, bool value)
+{
+    uint32_t *word = reg_word(l, map + vector / 32);
+
     if (value)
-        map[vector / 32] |= BIT32(vector % 32);
+        *word |= BIT32(vector % 32);
     else
-        map[vector / 32] &= ~BIT32(vector % 32);
+        *word &= ~BIT32(vector % 32);
 }
 
 /* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
-static uint8_t vector_highest(const uint32_t *map)
+static uint8_t vector_highest(const struct lapic *l, unsigned map)
 {
     for (unsigned i = 8; i-- > 0;) {
-        if (map[i] != 0)
-            return (uint8_t)(32 * i + bit_highest(map[i]));
+        uint32_t word = *reg_word(l, map + i);
+
+        if (word != 0)
+            return (uint8_t)(32 * i + bit_highest(word));
     }
     return 0;
 }
 
-/* "Task and Processor Priorities". Equal classes: PPR = TPR, as APIC virtualization has it. */
-static uint8_t priority_of(uint8_t tpr, uint8_t isrv)
+uint8_t lapic_highest_irr(const struct lapic *l)
 {
+    return vector_highest(l, REG_IRR);
+}
+
+uint8_t lapic_highest_isr(const struct lapic *l)
+{
+    return vector_highest(l, REG_ISR);
+}
+
+bool lapic_is_level(const struct lapic *l, uint8_t vector)
+{
+    return vector_get(l, REG_TMR, vector);
+}
+
+/* "Task and Processor Priorities". Equal classes: PPR = TPR, as APIC virtualization has it. */
+uint8_t lapic_priority(const struct lapic *l)
+{
+    uint8_t tpr = (uint8_t)*reg_word(l, REG_TPR);
+    uint8_t isrv = lapic_highest_isr(l);
+
     return tpr >> 4 >= isrv >> 4 ? tpr : isrv & 0xf0;
 }
 
-static void priority_update(struct lapic *l)
+int lapic_pending(const struct lapic *l)
 {
-    l->ppr = priority_of(l->tpr, l->isrv);
+    uint8_t irrv = lapic_highest_irr(l);
+
+    return irrv != 0 && irrv >> 4 > lapic_priority(l) >> 4 ? irrv : -1;
 }
 
 static void irr_set(struct lapic *l, uint8_t vector, bool level)
 {
-    vector_put(l->irr, vector, true);
-    vector_put(l->tmr, vector, level);
-    if (vector > l->irrv)
-        l->irrv = vector;
+    vector_put(l, REG_IRR, vector, true);
+    vector_put(l, REG_TMR, vector, level);
+}
+
+void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
+{
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t word = (uint32_t)(vectors[i / 2] >> 32 * (i % 2));
+
+        *reg_word(l, REG_IRR + i) |= word;
+        *reg_word(l, REG_TMR + i) &= ~word;
+    }
 }
 
 /*
@@ -186,22 +225,18 @@ void lapic_ack(struct lapic *l, int vector)
 {
     if (vector < 0 || vector != lapic_pending(l))
         return;
-    vector_put(l->irr, (unsigned)vector, false);
-    vector_put(l->isr, (unsigned)vector, true);
-    l->irrv = vector_highest(l->irr);
-    l->isrv = (uint8_t)vector;
-    priority_update(l);
+    vector_put(l, REG_IRR, (unsigned)vector, false);
+    vector_put(l, REG_ISR, (unsigned)vector, true);
 }
 
 uint64_t lapic_get_cr8(const struct lapic *l)
 {
-    return l->tpr >> 4;
+    return *reg_word(l, REG_TPR) >> 4;
 }
 
 void lapic_set_cr8(struct lapic *l, uint64_t cr8)
 {
-    l->tpr = (uint8_t)((cr8 & 0xf) << 4);
-    priority_update(l);
+    *reg_word(l, REG_TPR) = (uint32_t)(cr8 & 0xf) << 4;
 }
 
 /* ---- Timer ---- */
@@ -368,6 +403,15 @@ void lapic_write_tsc_deadline(struct lapic *l, uint64_t value, uint64_t now)
 
 /* ---- Local vector table ---- */
 
+/* Remote IRR of LINT0 is the one bit that changes without a write; the page follows. */
+static void lint0_set_remote_irr(struct lapic *l, bool set)
+{
+    uint32_t *entry = &l->lvt[LAPIC_LVT_LINT0];
+
+    *entry = set ? *entry | LVT_REMOTE_IRR : *entry & ~LVT_REMOTE_IRR;
+    *reg_word(l, REG_LVT + LAPIC_LVT_LINT0) = *entry;
+}
+
 /* LINT1 knows no level trigger, and only fixed interrupts are levels. */
 static bool lint0_is_level(const struct lapic *l)
 {
@@ -383,7 +427,7 @@ static enum lapic_event lint0_service(struct lapic *l)
         return LAPIC_EVENT_NONE;
     if (!vector_accept(l, lvt_vector(l, LAPIC_LVT_LINT0), true))
         return LAPIC_EVENT_NONE;
-    l->lvt[LAPIC_LVT_LINT0] |= LVT_REMOTE_IRR;
+    lint0_set_remote_irr(l, true);
     return LAPIC_EVENT_INTERRUPT;
 }
 
@@ -471,25 +515,29 @@ static void svr_write(struct lapic *l, uint32_t value, uint64_t now)
 /* ---- EOI and interprocessor interrupts ---- */
 
 /* "Signaling Interrupt Servicing Completion" */
-static void eoi_write(struct lapic *l, struct lapic_effect *effect)
+void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effect)
 {
-    uint8_t vector = l->isrv;
-
-    if (vector == 0)
-        return;
-    vector_put(l->isr, vector, false);
-    l->isrv = vector_highest(l->isr);
-    priority_update(l);
-    if (!vector_get(l->tmr, vector))
+    effect->kind = LAPIC_EFFECT_NONE;
+    if (!vector_get(l, REG_TMR, vector))
         return;
     if ((l->svr & SVR_EOI_SUPPRESS) == 0) {
         effect->kind = LAPIC_EFFECT_EOI;
         effect->vector = vector;
     }
     if (lvt_vector(l, LAPIC_LVT_LINT0) == vector) {
-        l->lvt[LAPIC_LVT_LINT0] &= ~LVT_REMOTE_IRR;
+        lint0_set_remote_irr(l, false);
         lint0_service(l);
     }
+}
+
+static void eoi_write(struct lapic *l, struct lapic_effect *effect)
+{
+    uint8_t vector = lapic_highest_isr(l);
+
+    if (vector == 0)
+        return;
+    vector_put(l, REG_ISR, vector, false);
+    lapic_after_eoi(l, vector, effect);
 }
 
 /* Reserved modes (ExtINT is one in an IPI) and INIT level de-assert send nothing. */
@@ -523,8 +571,10 @@ static void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest, struct lapic_
 
 static void icr_write(struct lapic *l, uint32_t value, struct lapic_effect *effect)
 {
+    uint32_t dest = *reg_word(l, REG_ICR_HIGH);
+
     l->icr_low = value & ~FIELD_STATUS;
-    ipi_send(l, l->icr_low, is_x2apic(l) ? l->icr_high : l->icr_high >> 24, effect);
+    ipi_send(l, l->icr_low, is_x2apic(l) ? dest : dest >> 24, effect);
 }
 
 /* "SELF IPI Register": a fixed, edge-triggered interrupt to this APIC; the ICR is not involved. */
@@ -630,25 +680,21 @@ static uint32_t reg_bits(const struct lapic *l, unsigned reg)
 
 static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
 {
-    if (reg >= REG_ISR && reg < REG_ISR + 8)
-        return l->isr[reg - REG_ISR];
-    if (reg >= REG_TMR && reg < REG_TMR + 8)
-        return l->tmr[reg - REG_TMR];
-    if (reg >= REG_IRR && reg < REG_IRR + 8)
-        return l->irr[reg - REG_IRR];
+    if (reg >= REG_ISR && reg < REG_IRR + 8)
+        return *reg_word(l, reg);
     if (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT)
         return l->lvt[reg - REG_LVT];
     switch (reg) {
     case REG_ID: return is_x2apic(l) ? l->id : l->id << 24;
     case REG_VERSION: return VERSION;
-    case REG_TPR: return l->tpr;
-    case REG_PPR: return l->ppr;
+    case REG_TPR:
+    case REG_ICR_HIGH: return *reg_word(l, reg);
+    case REG_PPR: return lapic_priority(l);
     case REG_LDR: return is_x2apic(l) ? x2apic_ldr(l) : l->ldr;
     case REG_DFR: return l->dfr;
     case REG_SVR: return l->svr;
     case REG_ESR: return l->esr;
     case REG_ICR: return l->icr_low;
-    case REG_ICR_HIGH: return l->icr_high;
     case REG_INITIAL: return l->initial;
     case REG_CURRENT: return timer_count(l, now);
     case REG_DIVIDE: return l->divide;
@@ -656,9 +702,25 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     }
 }
 
+/* Copy registers first..last, as they read now, into the page. */
+static void publish(struct lapic *l, unsigned first, unsigned last)
+{
+    for (unsigned reg = first; reg <= last; reg++)
+        *reg_word(l, reg) = reg_read(l, reg, 0);
+}
+
+static void publish_all(struct lapic *l)
+{
+    publish(l, REG_ID, REG_VERSION);
+    publish(l, REG_LDR, REG_SVR);
+    publish(l, REG_ESR, REG_ESR);
+    publish(l, REG_ICR, REG_INITIAL);
+    publish(l, REG_DIVIDE, REG_DIVIDE);
+}
+
 /* value: only bits of reg_bits. Read-only registers ignore it. */
-static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
-                      struct lapic_effect *effect)
+static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
+                    struct lapic_effect *effect)
 {
     if (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT) {
         lvt_write(l, (enum lapic_lvt)(reg - REG_LVT), value, now);
@@ -666,9 +728,7 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t no
     }
     switch (reg) {
     case REG_TPR:
-        l->tpr = (uint8_t)value;
-        priority_update(l);
-        break;
+    case REG_ICR_HIGH: *reg_word(l, reg) = value; break;
     case REG_EOI: eoi_write(l, effect); break;
     case REG_LDR: l->ldr = value; break;
     case REG_DFR: l->dfr = value | ~DFR_BITS; break;
@@ -678,12 +738,21 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t no
         l->errors = 0;
         break;
     case REG_ICR: icr_write(l, value, effect); break;
-    case REG_ICR_HIGH: l->icr_high = value; break;
     case REG_INITIAL: timer_write_initial(l, value, now); break;
     case REG_DIVIDE: timer_write_divide(l, value, now); break;
     case REG_SELF_IPI: self_ipi_write(l, value, effect); break;
     default: break;
     }
+}
+
+static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
+                      struct lapic_effect *effect)
+{
+    reg_set(l, reg, value, now, effect);
+    if (reg == REG_SVR || (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT))
+        publish_all(l); /* SVR masks LVT entries; a timer's mode clears its initial count */
+    else
+        publish(l, reg, reg);
 }
 
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now)
@@ -712,6 +781,11 @@ void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
     reg_write(l, offset / 16, value & reg_bits(l, offset / 16), now, effect);
 }
 
+void lapic_after_write(struct lapic *l, unsigned offset, uint64_t now, struct lapic_effect *effect)
+{
+    lapic_write(l, offset, l->page[offset % LAPIC_SIZE / 4], now, effect);
+}
+
 bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t *value, uint64_t now)
 {
     unsigned reg = msr - 0x800; /* an MSR below wraps to a number that is no register */
@@ -720,7 +794,7 @@ bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t *value, uint64_t 
         return false;
     *value = reg_read(l, reg, now);
     if (reg == REG_ICR)
-        *value |= (uint64_t)l->icr_high << 32;
+        *value |= (uint64_t)*reg_word(l, REG_ICR_HIGH) << 32;
     return true;
 }
 
@@ -735,7 +809,7 @@ bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now,
     if (((uint32_t)value & ~reg_bits(l, reg)) != 0 || (reg != REG_ICR && value >> 32 != 0))
         return false;
     if (reg == REG_ICR)
-        l->icr_high = (uint32_t)(value >> 32);
+        *reg_word(l, REG_ICR_HIGH) = (uint32_t)(value >> 32);
     reg_write(l, reg, (uint32_t)value, now, effect);
     return true;
 }
@@ -744,24 +818,28 @@ bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now,
 
 void lapic_init(struct lapic *l)
 {
-    struct lapic fresh = {
-        .deadline = TIME_NEVER,
-        .base = l->base,
-        .expiry = TIME_NEVER,
-        .spacing = l->spacing,
-        .id = l->id,
-        .svr = SVR_RESET,
-        .dfr = UINT32_MAX,
-        .lint = {l->lint[0], l->lint[1]}, /* wires, not state */
-    };
-
+    l->deadline = TIME_NEVER;
+    l->expiry = TIME_NEVER;
+    l->since = 0;
+    l->tsc_deadline = 0;
+    l->initial = 0;
+    l->left = 0;
+    l->divide = 0;
+    l->svr = SVR_RESET;
+    l->ldr = 0;
+    l->dfr = UINT32_MAX;
+    l->icr_low = 0;
+    l->esr = 0;
+    l->errors = 0;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
-        fresh.lvt[i] = LAPIC_LVT_MASK;
-    *l = fresh;
+        l->lvt[i] = LAPIC_LVT_MASK;
+    memset(l->page, 0, LAPIC_SIZE);
+    publish_all(l);
 }
 
-void lapic_reset(struct lapic *l, uint32_t id, bool bsp, uint64_t tsc_hz)
+void lapic_reset(struct lapic *l, uint32_t *page, uint32_t id, bool bsp, uint64_t tsc_hz)
 {
+    l->page = page;
     l->base = LAPIC_GPA | LAPIC_BASE_EN | (bsp ? LAPIC_BASE_BSP : 0);
     l->spacing = tsc_hz / LAPIC_TIMER_MAX_HZ + 1;
     l->id = id;
@@ -775,6 +853,7 @@ void lapic_set_virtual_wire(struct lapic *l)
     l->svr = SVR_RESET | SVR_ENABLE;
     l->lvt[LAPIC_LVT_LINT0] = (uint32_t)APIC_EXTINT << 8;
     l->lvt[LAPIC_LVT_LINT1] = (uint32_t)APIC_NMI << 8;
+    publish_all(l);
 }
 
 uint64_t lapic_read_base(const struct lapic *l)
@@ -799,7 +878,8 @@ bool lapic_write_base(struct lapic *l, uint64_t value)
     if (to == 0 && from != 0)
         lapic_init(l);
     if (to != from && is_x2apic(l))
-        l->icr_high = 0; /* xAPIC's bits mean something else there */
+        *reg_word(l, REG_ICR_HIGH) = 0; /* xAPIC's bits mean something else there */
+    publish_all(l);
     return true;
 }
 
@@ -807,16 +887,17 @@ bool lapic_write_base(struct lapic *l, uint64_t value)
 
 static bool vectors_ok(const struct lapic *l)
 {
-    if (((l->irr[0] | l->isr[0] | l->tmr[0]) & 0xffff) != 0)
+    uint32_t below_16 = *reg_word(l, REG_IRR) | *reg_word(l, REG_ISR) | *reg_word(l, REG_TMR);
+
+    if ((below_16 & 0xffff) != 0 || *reg_word(l, REG_TPR) > 0xff)
         return false;
     for (unsigned class = 0; class < 16; class ++) { /* one interrupt in service per class */
-        uint32_t in_class = l->isr[class / 2] >> 16 * (class % 2) & 0xffff;
+        uint32_t in_class = *reg_word(l, REG_ISR + class / 2) >> 16 * (class % 2) & 0xffff;
 
         if ((in_class & (in_class - 1)) != 0)
             return false;
     }
-    return l->irrv == vector_highest(l->irr) && l->isrv == vector_highest(l->isr) &&
-           l->ppr == priority_of(l->tpr, l->isrv);
+    return true;
 }
 
 static bool timer_ok(const struct lapic *l)
@@ -853,7 +934,7 @@ static bool registers_ok(const struct lapic *l)
         return false;
     if ((l->ldr & ~XAPIC_DEST) != 0 || (l->icr_low & (~ICR_BITS | FIELD_STATUS)) != 0)
         return false;
-    if (!is_x2apic(l) && (l->icr_high & ~XAPIC_DEST) != 0)
+    if (!is_x2apic(l) && (*reg_word(l, REG_ICR_HIGH) & ~XAPIC_DEST) != 0)
         return false;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++) {
         if (!lvt_ok(l, (enum lapic_lvt)i))
@@ -868,7 +949,7 @@ static bool base_ok(const struct lapic *l)
 
     if ((l->base & ~(LAPIC_BASE_EN | LAPIC_BASE_EXTD | LAPIC_BASE_BSP)) != LAPIC_GPA)
         return false;
-    if (mode == 0 && (l->irrv != 0 || l->isrv != 0 || is_software_enabled(l)))
+    if (mode == 0 && (lapic_highest_irr(l) != 0 || lapic_highest_isr(l) != 0 || is_software_enabled(l)))
         return false;
     return mode != LAPIC_BASE_EXTD;
 }

@@ -7,14 +7,15 @@
  * What it is: version 14H, six LVT entries (no CMCI), EOI-broadcast suppression, TSC-deadline mode,
  * APIC ID read-only, lowest-priority IPIs supported. The timer's input clock is the guest's TSC.
  *
- * Context of every function: the caller owns the chip (the vCPU's own core, or the VM's device
- * lock). `now` is guest TSC ticks since power-on and does not go backwards; a step back makes no
+ * Context of every function but lapic_match and lapic_priority: the vCPU's own core, or any while
+ * the vCPU does not run. `now` is guest TSC ticks since power-on and does not go backwards; a step back makes no
  * harm but wrong counts. After an access the platform looks again at lapic_pending(),
- * lapic_deadline() and lapic_extint_enabled(): all three are a few plain loads.
+ * lapic_deadline() and lapic_extint_enabled(): all three are plain loads.
  */
 #ifndef DEVICES_LAPIC_H
 #define DEVICES_LAPIC_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,10 +47,18 @@ enum lapic_lvt {
 #define LAPIC_LVT_MASK     0x00010000u /* [16]    masked                */
 #define LAPIC_LVT_EXTINT   0x00000700u /* [10:8]  delivery mode: ExtINT */
 
-/* All fields are the chip's own; others read them through the functions below. */
+/*
+ * All fields are the chip's own; others read them through the functions below.
+ *
+ * The register page has the layout of the SDM's virtual-APIC page, so that the hardware can answer
+ * for the chip. TPR, ISR, TMR, IRR and the ICR's high half live there, since the hardware changes
+ * them; of the other registers it holds copies, for the guest to read. What the chip lets other
+ * cores look at (lapic_match) is atomic.
+ */
 struct lapic {
+    uint32_t *page;        /* LAPIC_SIZE bytes, the caller's; register n at word 4n */
     uint64_t deadline;     /* when lapic_advance is needed; TIME_NEVER while the timer is masked */
-    uint64_t base;         /* IA32_APIC_BASE */
+    _Atomic uint64_t base; /* IA32_APIC_BASE */
     uint64_t expiry;       /* when the timer is due, masked or not; TIME_NEVER when not armed */
     uint64_t since;        /* when the current count was `left` */
     uint64_t tsc_deadline; /* IA32_TSC_DEADLINE; 0 outside TSC-deadline mode */
@@ -58,19 +67,11 @@ struct lapic {
     uint32_t left;         /* current count at `since`; 0 when the count does not run */
     uint32_t divide;       /* divide configuration register */
     uint32_t id;           /* x2APIC ID; its low 8 bits are the xAPIC ID */
-    uint32_t svr;
-    uint32_t ldr; /* xAPIC mode only */
-    uint32_t dfr; /* xAPIC mode only */
+    _Atomic uint32_t svr;
+    _Atomic uint32_t ldr; /* xAPIC mode only */
+    _Atomic uint32_t dfr; /* xAPIC mode only */
     uint32_t icr_low;
-    uint32_t icr_high;
     uint32_t lvt[LAPIC_LVT_COUNT];
-    uint32_t irr[8];
-    uint32_t isr[8];
-    uint32_t tmr[8];
-    uint8_t irrv;   /* highest vector in IRR, 0 if none */
-    uint8_t isrv;   /* highest vector in ISR, 0 if none */
-    uint8_t tpr;    /* task priority */
-    uint8_t ppr;    /* processor priority, always derived from tpr and isrv */
     uint8_t esr;    /* error status as software reads it */
     uint8_t errors; /* errors since the last write to ESR */
     bool lint[2];   /* LINT0 and LINT1 asserted */
@@ -102,6 +103,7 @@ enum lapic_event {
 
 /*
  * Power-up state: enabled in xAPIC mode, software-disabled, every LVT entry masked.
+ *   page     the register page, LAPIC_SIZE bytes, of this APIC alone from now on
  *   id       x2APIC ID, unique in the VM, not FFH or FFFFFFFFH (they mean "all")
  *   bsp      this is the bootstrap processor
  *   tsc_hz   guest TSC frequency, > 0. Periodic timer interrupts come at most LAPIC_TIMER_MAX_HZ
@@ -109,7 +111,7 @@ enum lapic_event {
  *            current-count register is not affected
  * Source: "Local APIC State After Power-Up or Reset".
  */
-void lapic_reset(struct lapic *l, uint32_t id, bool bsp, uint64_t tsc_hz);
+void lapic_reset(struct lapic *l, uint32_t *page, uint32_t id, bool bsp, uint64_t tsc_hz);
 
 #define LAPIC_TIMER_MAX_HZ 50000u
 
@@ -192,7 +194,8 @@ void lapic_advance(struct lapic *l, uint64_t now);
 /*
  * Whether this APIC is addressed by a message. A globally disabled APIC never is; one disabled by
  * software is not by fixed, lowest priority and ExtINT messages. For lowest priority the platform
- * delivers to one of those that match, best the one with the lowest lapic_priority.
+ * delivers to one of those that match, best the one with the lowest lapic_priority. Any core may
+ * call it: it sees each register as it is before or after a change.
  *   source_id  x2APIC ID of the sender, for the shorthands; any value for an I/O APIC's message
  * Source: "Determining IPI Destination", "Logical Destination Mode in x2APIC Mode".
  */
@@ -233,10 +236,7 @@ static inline bool lapic_extint_enabled(const struct lapic *l)
  * The vector to dispense to the processor: the highest in IRR, if its priority class is above that
  * of PPR; -1 if none. Source: "Task and Processor Priorities".
  */
-static inline int lapic_pending(const struct lapic *l)
-{
-    return (l->irrv >> 4) > (l->ppr >> 4) ? l->irrv : -1;
-}
+int lapic_pending(const struct lapic *l);
 
 /*
  * The processor has taken a vector: IRR to ISR.
@@ -245,11 +245,33 @@ static inline int lapic_pending(const struct lapic *l)
  */
 void lapic_ack(struct lapic *l, int vector);
 
-/* Processor priority (PPR), for lowest-priority arbitration. */
-static inline uint8_t lapic_priority(const struct lapic *l)
-{
-    return l->ppr;
-}
+/* Processor priority (PPR), for lowest-priority arbitration. Any core: a hint then. */
+uint8_t lapic_priority(const struct lapic *l);
+
+/* The highest vectors in IRR and ISR, 0 if none: RVI and SVI of virtual-interrupt delivery. */
+uint8_t lapic_highest_irr(const struct lapic *l);
+uint8_t lapic_highest_isr(const struct lapic *l);
+
+/*
+ * Edge-triggered fixed interrupts that came in together, from the IRR of a posted-interrupt
+ * descriptor: bit n of word m is vector 64m + n.
+ */
+void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4]);
+
+/* Whether the last interrupt of this vector was level-triggered: TMR. Any core. */
+bool lapic_is_level(const struct lapic *l, uint8_t vector);
+
+/*
+ * The hardware ended the interrupt `vector` (took it out of ISR by itself): the rest of an EOI.
+ * Source: SDM 3C "EOI Virtualization".
+ */
+void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effect);
+
+/*
+ * The hardware stored a write in the register page and left the rest to us: as lapic_write with
+ * the value found there. Source: SDM 3C "APIC-Write VM Exits".
+ */
+void lapic_after_write(struct lapic *l, unsigned offset, uint64_t now, struct lapic_effect *effect);
 
 /*
  * CR8 [3:0] is TPR [7:4]; a write clears TPR [3:0]. Works with the APIC disabled, too.
