@@ -301,7 +301,7 @@ static void create_guests(void)
         /* Looks at the tables as they are, not as they were meant. */
         if (!ept_ok(&vms[i].ept, &ram, 1))
             panic("guest %s: its EPT reaches more than its memory", c->name);
-        log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0],
+        log_line("guest %s: %u vCPUs from core %u, %lu MiB at %lx, EPT %lx", c->name, c->vcpu_count, c->cores[0],
                  c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
     }
 }
@@ -398,11 +398,15 @@ void run_core(void)
     while (!atomic_load_explicit(&boot.go, memory_order_acquire))
         cpu_idle();
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
-        if (vms[i].config->cores[0] != c->index)
-            continue;
-        vm_run(&vms[i], unix_time_now());
-        if (vm_all_ended())
-            switch_off();
+        const struct guest_config *guest = &machine_config.guests[i];
+
+        for (uint32_t n = 0; n < guest->vcpu_count; n++) {
+            if (guest->cores[n] != c->index)
+                continue;
+            vm_run(&vms[i], n, unix_time_now());
+            if (n == 0 && vm_all_ended())
+                switch_off();
+        }
     }
     for (;;)
         cpu_idle();

@@ -156,11 +156,6 @@ uint8_t lapic_highest_isr(const struct lapic *l)
     return vector_highest(l, REG_ISR);
 }
 
-bool lapic_is_level(const struct lapic *l, uint8_t vector)
-{
-    return vector_get(l, REG_TMR, vector);
-}
-
 /* "Task and Processor Priorities". Equal classes: PPR = TPR, as APIC virtualization has it. */
 uint8_t lapic_priority(const struct lapic *l)
 {

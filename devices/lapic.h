@@ -258,9 +258,6 @@ uint8_t lapic_highest_isr(const struct lapic *l);
  */
 void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4]);
 
-/* Whether the last interrupt of this vector was level-triggered: TMR. Any core. */
-bool lapic_is_level(const struct lapic *l, uint8_t vector);
-
 /*
  * The hardware ended the interrupt `vector` (took it out of ISR by itself): the rest of an EOI.
  * Source: SDM 3C "EOI Virtualization".

@@ -158,21 +158,13 @@ static bool next_byte(uint8_t *byte)
 
 /* --- output ----------------------------------------------------------------------------------- */
 
-static void notify(struct vm *vm, uint32_t request)
-{
-    struct vcpu *v = &vm->vcpu[0];
-
-    atomic_fetch_or_explicit(&v->requests, request, memory_order_release);
-    apic_send(cpu_list[v->core]->apic_id, HOST_VECTOR_KICK);
-}
-
 /* Guests whose UART waited for room in the queue. */
 static void wake_blocked(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
         if (atomic_load(&vms[i].console_blocked) && ring_used(&vms[i].console_tx) < RING_SIZE / 2 &&
             atomic_exchange(&vms[i].console_blocked, false))
-            notify(&vms[i], REQUEST_CONSOLE_TX);
+            vcpu_request(&vms[i].vcpu[0], REQUEST_CONSOLE_TX);
     }
 }
 
@@ -398,7 +390,7 @@ static void key_to_guest(uint8_t key)
     struct vm *vm = &vms[console.focus - 1];
 
     if (ring_put(&vm->console_rx, key))
-        notify(vm, REQUEST_CONSOLE_RX);
+        vcpu_request(&vm->vcpu[0], REQUEST_CONSOLE_RX);
 }
 
 static void escaped_key(uint8_t key)

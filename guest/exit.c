@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One VM exit: who handles it. Nothing else belongs here. */
 #include "arch/x86/trap.h"
+#include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
 #include "guest/vm.h"
@@ -38,9 +39,9 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 
 void exit_take_requests(struct vcpu *v)
 {
-    uint32_t requests = atomic_exchange_explicit(&v->requests, 0, memory_order_acquire);
+    uint32_t requests = ipi_take(v);
 
-    if (requests != 0)
+    if ((requests & ~REQUEST_MESSAGES) != 0)
         platform_requests(v, requests);
 }
 
@@ -49,7 +50,7 @@ static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
 {
     host_interrupt(vector);
     exit_take_requests(v);
-    return RESUME;
+    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
 }
 
 enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)

@@ -3,6 +3,7 @@
  * What the guest takes next. SDM 3A "Priority Among Concurrent Events": NMI before external
  * interrupts. An event that an exit handler set (an exception) goes first and alone.
  */
+#include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
 #include "guest/vm.h"
@@ -27,9 +28,12 @@ static void prepare_irq(struct vcpu *v)
     vcpu_want_irq_window(&v->arch, platform_irq_waiting(v));
 }
 
-void intr_prepare(struct vcpu *v)
+bool intr_prepare(struct vcpu *v)
 {
+    if (v->activity != VCPU_ACTIVE && !ipi_wait(v))
+        return false;
     v->attention = false;
     prepare_nmi(v);
     prepare_irq(v);
+    return true;
 }

@@ -3,6 +3,7 @@
 
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
+#include "guest/ipi.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/time.h"
@@ -57,60 +58,40 @@ static enum port_device port_device(uint16_t port)
 
 /* --- interrupts ------------------------------------------------------------------------------- */
 
-static void notice(struct vcpu *v, enum lapic_event event)
-{
-    switch (event) {
-    case LAPIC_EVENT_NONE: return;
-    case LAPIC_EVENT_INTERRUPT: break;
-    case LAPIC_EVENT_NMI: v->nmi_pending = true; break;
-    case LAPIC_EVENT_EXTINT: v->extint_pending = true; break;
-    case LAPIC_EVENT_SMI: return; /* there is no system-management mode: nobody would notice */
-    case LAPIC_EVENT_INIT:
-    case LAPIC_EVENT_STARTUP: return; /* to the only vCPU, from itself: for SMP guests */
-    }
-    v->attention = true;
-}
-
-/* A message reaches all whom it may concern; lowest priority only one of them. */
-static void deliver(struct vm *vm, const struct apic_msg *m, uint32_t source)
-{
-    struct vcpu *lowest = NULL;
-
-    for (uint32_t i = 0; i < vm->config->vcpu_count; i++) {
-        struct vcpu *v = &vm->vcpu[i];
-
-        if (!lapic_match(&v->lapic, m, source))
-            continue;
-        if (m->delivery != APIC_LOWEST)
-            notice(v, lapic_accept(&v->lapic, m));
-        else if (lowest == NULL || lapic_priority(&v->lapic) < lapic_priority(&lowest->lapic))
-            lowest = v;
-    }
-    if (lowest != NULL)
-        notice(lowest, lapic_accept(&lowest->lapic, m));
-}
-
-static void ioapic_flush(struct vm *vm)
+static void ioapic_flush(struct vcpu *self)
 {
     struct apic_msg m;
 
-    while (ioapic_take(&vm->ioapic, &m))
-        deliver(vm, &m, UINT32_MAX);
+    while (ioapic_take(&self->vm->ioapic, &m))
+        ipi_deliver(self, &m, UINT32_MAX);
+}
+
+static void take_lint0(struct vcpu *bsp)
+{
+    bool level = atomic_load(&bsp->vm->intr);
+
+    ipi_notice(bsp, lapic_set_lint(&bsp->lapic, 0, level), 0);
+    bsp->attention |= level;
 }
 
 /* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
-static void i8259_changed(struct vm *vm)
+static void i8259_changed(struct vcpu *self)
 {
-    struct vcpu *bsp = &vm->vcpu[0];
+    struct vm *vm = self->vm;
 
-    notice(bsp, lapic_set_lint(&bsp->lapic, 0, i8259_intr(&vm->i8259)));
-    if (i8259_intr(&vm->i8259))
-        bsp->attention = true;
+    bool level = i8259_intr(&vm->i8259);
+    bool changed = atomic_exchange(&vm->intr, level) != level;
+
+    if (self->index == 0)
+        take_lint0(self);
+    else if (changed)
+        vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
 }
 
 /* ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). */
-static void set_irq(struct vm *vm, unsigned irq, bool level)
+static void set_irq(struct vcpu *self, unsigned irq, bool level)
 {
+    struct vm *vm = self->vm;
     uint32_t bit = BIT32(irq);
 
     if (((vm->irq_levels & bit) != 0) == level)
@@ -118,18 +99,21 @@ static void set_irq(struct vm *vm, unsigned irq, bool level)
     vm->irq_levels ^= bit;
     i8259_set_irq(&vm->i8259, irq, level);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
-    ioapic_flush(vm);
-    i8259_changed(vm);
+    ioapic_flush(self);
+    i8259_changed(self);
 }
 
+/* Of this core's own local APIC; without the lock. */
 static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
 {
     switch (effect->kind) {
     case LAPIC_EFFECT_NONE: break;
-    case LAPIC_EFFECT_IPI: deliver(v->vm, &effect->msg, v->lapic.id); break;
+    case LAPIC_EFFECT_IPI: ipi_deliver(v, &effect->msg, v->lapic.id); break;
     case LAPIC_EFFECT_EOI:
+        spin_lock(&v->vm->lock);
         ioapic_eoi(&v->vm->ioapic, effect->vector);
-        ioapic_flush(v->vm);
+        ioapic_flush(v);
+        spin_unlock(&v->vm->lock);
         break;
     }
     v->attention = true; /* priorities may have changed */
@@ -138,8 +122,8 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
 /* The 8259 pair has a vector, and a way to the vCPU: LINT0, or a pin of the I/O APIC. */
 static bool i8259_waiting(const struct vcpu *v)
 {
-    return v->index == 0 && i8259_intr(&v->vm->i8259) &&
-           (v->extint_pending || lapic_extint_enabled(&v->lapic));
+    return atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
+           (v->extint_pending || (v->index == 0 && lapic_extint_enabled(&v->lapic)));
 }
 
 bool platform_irq_waiting(const struct vcpu *v)
@@ -147,25 +131,31 @@ bool platform_irq_waiting(const struct vcpu *v)
     return v->lost_irq != 0 || i8259_waiting(v) || lapic_pending(&v->lapic) >= 0;
 }
 
-int platform_irq_ack(struct vcpu *v)
+static int i8259_take(struct vcpu *v)
 {
     struct vm *vm = v->vm;
-    int vector;
 
+    v->extint_pending = false;
     spin_lock(&vm->lock);
-    if (v->lost_irq != 0) {
-        vector = v->lost_irq;
-        v->lost_irq = 0;
-    } else if (i8259_waiting(v)) {
-        v->extint_pending = false;
-        vector = i8259_ack(&vm->i8259);
-        i8259_changed(vm);
-    } else {
-        vector = lapic_pending(&v->lapic);
-        if (vector >= 0)
-            lapic_ack(&v->lapic, vector);
-    }
+    int vector = i8259_ack(&vm->i8259);
+
+    i8259_changed(v);
     spin_unlock(&vm->lock);
+    return vector;
+}
+
+int platform_irq_ack(struct vcpu *v)
+{
+    int vector = v->lost_irq;
+
+    if (vector != 0) {
+        v->lost_irq = 0;
+        return vector;
+    }
+    if (i8259_waiting(v))
+        return i8259_take(v);
+    vector = lapic_pending(&v->lapic);
+    lapic_ack(&v->lapic, vector);
     return vector;
 }
 
@@ -179,38 +169,59 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
 static void arm(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
+    uint64_t start = v->vm->tsc_start;
     uint64_t next = lapic_deadline(&v->lapic);
 
-    if (v->index == 0) {
-        next = earlier(next, i8254_deadline(&vm->i8254));
-        next = earlier(next, mc146818_deadline(&vm->rtc));
-        next = earlier(next, ns16550_deadline(&vm->uart));
-        next = earlier(next, acpi_pm_deadline(&vm->pm));
-    }
+    if (v->index == 0)
+        next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
     /* A moment beyond the end of the host's TSC never comes. */
-    vcpu_set_deadline(&v->arch,
-                      next >= TIME_NEVER - vm->tsc_start ? TIME_NEVER : next + vm->tsc_start);
+    vcpu_set_deadline(&v->arch, next >= TIME_NEVER - start ? TIME_NEVER : next + start);
+}
+
+/* The same after a device changed; the lock is held. */
+static void arm_devices(struct vcpu *self)
+{
+    struct vm *vm = self->vm;
+    uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
+    uint64_t next = i8254_deadline(&vm->i8254);
+
+    next = earlier(next, mc146818_deadline(&vm->rtc));
+    next = earlier(next, ns16550_deadline(&vm->uart));
+    next = earlier(next, acpi_pm_deadline(&vm->pm));
+    if (next == before)
+        return;
+    atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
+    if (self->index == 0)
+        arm(self);
+    else if (next < before)
+        vcpu_request(&vm->vcpu[0], REQUEST_DEADLINE);
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
-static void i8254_edges(struct vm *vm, uint64_t now)
+static void i8254_edges(struct vcpu *self, uint64_t now)
 {
+    struct vm *vm = self->vm;
+
     if (i8254_deadline(&vm->i8254) <= now && i8254_advance(&vm->i8254, now) > 0) {
-        set_irq(vm, 0, false);
-        set_irq(vm, 0, true);
+        set_irq(self, 0, false);
+        set_irq(self, 0, true);
     }
 }
 
-static void advance_devices(struct vm *vm, uint64_t now)
+static void advance_devices(struct vcpu *self, uint64_t now)
 {
-    i8254_edges(vm, now);
+    struct vm *vm = self->vm;
+
+    spin_lock(&vm->lock);
+    i8254_edges(self, now);
     mc146818_advance(&vm->rtc, now);
-    set_irq(vm, 8, mc146818_irq(&vm->rtc));
+    set_irq(self, 8, mc146818_irq(&vm->rtc));
     ns16550_advance(&vm->uart, now);
-    set_irq(vm, 4, ns16550_irq(&vm->uart));
+    set_irq(self, 4, ns16550_irq(&vm->uart));
     acpi_pm_advance(&vm->pm, now);
-    set_irq(vm, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    arm_devices(self);
+    spin_unlock(&vm->lock);
 }
 
 void platform_advance(struct vcpu *v)
@@ -218,41 +229,42 @@ void platform_advance(struct vcpu *v)
     struct vm *vm = v->vm;
     uint64_t now = vm_now(vm);
 
-    spin_lock(&vm->lock);
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
         v->attention = true;
     }
-    if (v->index == 0)
-        advance_devices(vm, now);
+    if (v->index == 0 &&
+        atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
+        advance_devices(v, now);
     arm(v);
-    spin_unlock(&vm->lock);
 }
 
 /* --- console ---------------------------------------------------------------------------------- */
 
 /* Move bytes between the UART and the console's queues as far as there is room. */
-static void uart_exchange(struct vm *vm, uint64_t now)
+static void uart_exchange(struct vcpu *self, uint64_t now)
 {
+    struct vm *vm = self->vm;
     uint8_t byte;
 
     while (console_has_room(vm) && ns16550_tx_take(&vm->uart, &byte))
         console_put(vm, byte);
     while (ns16550_rx_space(&vm->uart) > 0 && ring_take(&vm->console_rx, &byte))
         ns16550_rx_put(&vm->uart, byte, now);
-    set_irq(vm, 4, ns16550_irq(&vm->uart));
+    set_irq(self, 4, ns16550_irq(&vm->uart));
+    arm_devices(self);
 }
 
 void platform_requests(struct vcpu *v, uint32_t requests)
 {
-    struct vm *vm = v->vm;
-
-    if ((requests & (REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX)) == 0)
-        return;
-    spin_lock(&vm->lock);
-    uart_exchange(vm, vm_now(vm));
+    if ((requests & REQUEST_LINT0) != 0)
+        take_lint0(v);
+    if ((requests & (REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX)) != 0) {
+        spin_lock(&v->vm->lock);
+        uart_exchange(v, vm_now(v->vm));
+        spin_unlock(&v->vm->lock);
+    }
     arm(v);
-    spin_unlock(&vm->lock);
 }
 
 /* --- devices behind ports --------------------------------------------------------------------- */
@@ -280,10 +292,10 @@ static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     uint64_t now = vm_now(vm);
 
     i8254_write(&vm->i8254, port, value, now);
-    i8254_edges(vm, now);
+    i8254_edges(v, now);
     if (!i8254_out(&vm->i8254, 0, now))
-        set_irq(vm, 0, false);
-    arm(v);
+        set_irq(v, 0, false);
+    arm_devices(v);
 }
 
 static uint8_t uart_port_read(struct vcpu *v, uint16_t port)
@@ -292,8 +304,7 @@ static uint8_t uart_port_read(struct vcpu *v, uint16_t port)
     uint64_t now = vm_now(vm);
     uint8_t value = ns16550_read(&vm->uart, port - COM1, now);
 
-    uart_exchange(vm, now);
-    arm(v);
+    uart_exchange(v, now);
     return value;
 }
 
@@ -303,8 +314,7 @@ static void uart_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     uint64_t now = vm_now(vm);
 
     ns16550_write(&vm->uart, port - COM1, value, now);
-    uart_exchange(vm, now);
-    arm(v);
+    uart_exchange(v, now);
 }
 
 static uint8_t rtc_port_read(struct vcpu *v, uint16_t port)
@@ -312,8 +322,8 @@ static uint8_t rtc_port_read(struct vcpu *v, uint16_t port)
     struct vm *vm = v->vm;
     uint8_t value = mc146818_read(&vm->rtc, port, vm_now(vm));
 
-    set_irq(vm, 8, mc146818_irq(&vm->rtc));
-    arm(v);
+    set_irq(v, 8, mc146818_irq(&vm->rtc));
+    arm_devices(v);
     return value;
 }
 
@@ -322,8 +332,8 @@ static void rtc_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     struct vm *vm = v->vm;
 
     mc146818_write(&vm->rtc, port, value, vm_now(vm));
-    set_irq(vm, 8, mc146818_irq(&vm->rtc));
-    arm(v);
+    set_irq(v, 8, mc146818_irq(&vm->rtc));
+    arm_devices(v);
 }
 
 static void pm_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
@@ -332,8 +342,8 @@ static void pm_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t
 
     if (acpi_pm_write(&vm->pm, port - PM_BASE, size, value, vm_now(vm)) == ACPI_PM_POWER_OFF)
         vm->wish = WISH_POWER_OFF;
-    set_irq(vm, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
-    arm(v);
+    set_irq(v, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    arm_devices(v);
 }
 
 static void reset_port_write(struct vm *vm, uint16_t port, uint8_t value)
@@ -361,7 +371,7 @@ static uint8_t read_byte(struct vcpu *v, uint16_t port)
     case PORT_I8259: {
         uint8_t value = i8259_read(&vm->i8259, port);
 
-        i8259_changed(vm); /* a poll acknowledges */
+        i8259_changed(v); /* a poll acknowledges */
         return value;
     }
     case PORT_I8254: return i8254_port_read(v, port);
@@ -387,7 +397,7 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
     switch (port_device(port)) {
     case PORT_I8259:
         i8259_write(&vm->i8259, port, value);
-        i8259_changed(vm);
+        i8259_changed(v);
         return;
     case PORT_I8254: i8254_port_write(v, port, value); return;
     case PORT_RESET: reset_port_write(vm, port, value); return;
@@ -488,101 +498,98 @@ static bool in_page(uint64_t gpa, uint64_t page, unsigned size)
  * Both chips have 32-bit registers. Smaller reads get their part; of smaller writes the I/O APIC
  * takes the low bits (its index is 8 bits), the local APIC, whose manual forbids them, none.
  */
-static uint32_t register_read(struct vcpu *v, uint64_t gpa)
+static bool is_lapic(const struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    if (in_page(gpa, LAPIC_GPA, 4))
-        return lapic_read(&v->lapic, (unsigned)(gpa - LAPIC_GPA), vm_now(v->vm));
-    return ioapic_read(&v->vm->ioapic, (unsigned)(gpa - IOAPIC_GPA));
+    return in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic);
 }
 
-static bool is_register_page(const struct vcpu *v, uint64_t gpa, unsigned size)
+static uint64_t shared_read(struct vm *vm, uint64_t gpa, unsigned size)
 {
-    return (in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic)) ||
-           in_page(gpa, IOAPIC_GPA, size);
+    uint64_t value = size_mask(size);
+
+    spin_lock(&vm->lock);
+    if (in_page(gpa, IOAPIC_GPA, size))
+        value = ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >>
+                8 * (gpa & 3);
+    else
+        vm->unclaimed_io++;
+    spin_unlock(&vm->lock);
+    return value;
 }
 
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    unsigned shift = 8 * (unsigned)(gpa & 3);
     uint64_t value;
 
-    spin_lock(&v->vm->lock);
-    if (is_register_page(v, gpa, size)) {
-        value = register_read(v, align_down(gpa, 4)) >> shift & size_mask(size);
-    } else {
-        v->vm->unclaimed_io++;
-        value = size_mask(size);
-    }
-    spin_unlock(&v->vm->lock);
-    return value;
+    if (is_lapic(v, gpa, size))
+        value = lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)) >>
+                8 * (gpa & 3);
+    else
+        value = shared_read(v->vm, gpa, size);
+    return value & size_mask(size);
 }
 
-static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
+static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    struct lapic_effect effect;
+    struct vm *vm = v->vm;
 
-    lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
-    lapic_effect(v, &effect);
-    arm(v);
+    spin_lock(&vm->lock);
+    if (in_page(gpa, IOAPIC_GPA, size)) {
+        ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
+        ioapic_flush(v);
+    } else {
+        vm->unclaimed_io++;
+    }
+    spin_unlock(&vm->lock);
 }
 
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    spin_lock(&v->vm->lock);
-    if (!is_register_page(v, gpa, size)) {
-        v->vm->unclaimed_io++;
-    } else if (in_page(gpa, IOAPIC_GPA, size)) {
-        ioapic_write(&v->vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
-        ioapic_flush(v->vm);
+    struct lapic_effect effect;
+
+    if (!is_lapic(v, gpa, size)) {
+        shared_write(v, gpa, size, value);
     } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
+        lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm),
+                    &effect);
+        lapic_effect(v, &effect);
+        arm(v);
     }
-    spin_unlock(&v->vm->lock);
 }
 
 /* --- local APIC through registers --------------------------------------------------------------*/
 
 void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
 {
-    spin_lock(&v->vm->lock);
     lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
     v->attention = true; /* a moment in the past interrupts at once */
     arm(v);
-    spin_unlock(&v->vm->lock);
 }
 
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct lapic_effect effect;
 
-    spin_lock(&v->vm->lock);
-    bool ok = lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect);
-
-    if (ok) {
-        lapic_effect(v, &effect);
-        arm(v);
-    }
-    spin_unlock(&v->vm->lock);
-    return ok;
+    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+        return false;
+    lapic_effect(v, &effect);
+    arm(v);
+    return true;
 }
 
 bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 {
-    spin_lock(&v->vm->lock);
     bool ok = lapic_write_base(&v->lapic, value);
 
     v->attention = true;
     arm(v);
-    spin_unlock(&v->vm->lock);
     return ok;
 }
 
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
-    spin_lock(&v->vm->lock);
     lapic_set_cr8(&v->lapic, value);
     v->attention = true;
-    spin_unlock(&v->vm->lock);
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */
@@ -595,13 +602,19 @@ void platform_power_on(struct vm *vm, uint64_t unix_time)
 
 static void reset_lapic(struct vcpu *v)
 {
-    lapic_reset(&v->lapic, v->index, v->index == 0, v->vm->tsc_hz);
+    lapic_reset(&v->lapic, v->arch.apic_page, v->index, v->index == 0, v->vm->tsc_hz);
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
+    v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
     v->attention = true;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;
+    for (unsigned i = 0; i < ARRAY_LEN(v->level); i++)
+        atomic_store(&v->level[i], 0);
+    for (unsigned i = 0; i < ARRAY_LEN(v->arch.posted->pir); i++)
+        atomic_store(&v->arch.posted->pir[i], 0);
+    atomic_fetch_and(&v->requests, REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX);
 }
 
 void platform_reset(struct vm *vm)
@@ -610,6 +623,7 @@ void platform_reset(struct vm *vm)
 
     spin_lock(&vm->lock);
     vm->irq_levels = 0;
+    atomic_store(&vm->device_deadline, 0); /* look at all of them */
     i8259_reset(&vm->i8259);
     i8254_reset(&vm->i8254, vm->tsc_hz, now);
     ioapic_reset(&vm->ioapic, 0);
@@ -620,6 +634,6 @@ void platform_reset(struct vm *vm)
     reset_ports_reset(&vm->reset_ports);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         reset_lapic(&vm->vcpu[i]);
-    set_irq(vm, 0, i8254_out(&vm->i8254, 0, now));
+    set_irq(&vm->vcpu[0], 0, i8254_out(&vm->i8254, 0, now));
     spin_unlock(&vm->lock);
 }

@@ -3,7 +3,8 @@
  * The wiring diagram of a guest's PC: which device answers at which port or address, and which
  * output goes to which input. Devices know nothing of each other; they meet here.
  *
- * Context of all functions: the vCPU's core, root mode; each takes vm->lock itself.
+ * Context of all functions: the vCPU's core, root mode; each takes vm->lock itself where it touches
+ * what the vCPUs share.
  */
 #ifndef GUEST_PLATFORM_H
 #define GUEST_PLATFORM_H

@@ -9,8 +9,8 @@ void vcpu_loop(struct vcpu *v)
 
     exit_take_requests(v);
     for (;;) {
-        if (v->attention)
-            intr_prepare(v);
+        if (v->attention && !intr_prepare(v))
+            return;
         vcpu_run(&v->arch, &x);
         v->exits[x.kind]++;
         switch (exit_dispatch(v, &x)) {

@@ -17,8 +17,11 @@ enum outcome {
 /* Run a vCPU until its VM stops. Context: its own core. */
 void vcpu_loop(struct vcpu *v);
 
-/* Decide what to inject at the next entry, or ask for a window: guest/intr.c. */
-void intr_prepare(struct vcpu *v);
+/*
+ * Decide what to inject at the next entry, or ask for a window: guest/intr.c. Waits if the vCPU is
+ * not active; false: the VM stops.
+ */
+bool intr_prepare(struct vcpu *v);
 
 /* One exit: guest/exit.c. */
 enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x);

@@ -4,10 +4,12 @@
 
 #include <stdarg.h>
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/virt.h"
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
 #include "guest/gmem.h"
+#include "guest/ipi.h"
 #include "guest/load_linux.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -51,10 +53,15 @@ const char *vm_state_name(const struct vm *vm)
     return "?";
 }
 
+static bool vm_ended(const struct vm *vm)
+{
+    return vm->state == VM_POWERED_OFF || vm->state == VM_CRASHED;
+}
+
 bool vm_all_ended(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
-        if (vms[i].state != VM_POWERED_OFF && vms[i].state != VM_CRASHED)
+        if (!vm_ended(&vms[i]))
             return false;
     }
     return true;
@@ -189,7 +196,41 @@ static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
     msr_reset(&v->msrs);
     v->tsc_skew = 0;
     vcpu_reset(&v->arch, start, 0 - vm->tsc_start);
+    if (start->mode == START_REAL) /* SDM 3A "Processor State After Reset" */
+        v->arch.gpr[RDX] = cpuid_lookup(&v->cpuid, 1, 0)->eax;
     platform_advance(v);
+}
+
+static void kick_others(struct vm *vm)
+{
+    for (uint32_t i = 1; i < vm->config->vcpu_count; i++)
+        vcpu_kick(&vm->vcpu[i]);
+}
+
+/* A life is over: no vCPU runs any more when this returns. This core may serve the console. */
+static void stop_others(struct vm *vm)
+{
+    kick_others(vm);
+    while (atomic_load(&vm->parked) < vm->config->vcpu_count - 1u)
+        cpu_take_interrupts();
+}
+
+/* Each of the other cores takes part in each life once, from start to stop_others(). */
+static void run_other(struct vcpu *v)
+{
+    static const struct vcpu_start at_reset = {.mode = START_REAL};
+    struct vm *vm = v->vm;
+
+    for (uint32_t life = 0; !vm_ended(vm); life++) {
+        while (atomic_load(&vm->life) == life && !vm_ended(vm))
+            cpu_idle();
+        if (vm_ended(vm))
+            return;
+        start_vcpu(v, &at_reset);
+        vcpu_loop(v);
+        vcpu_kick(&vm->vcpu[0]); /* the wish may be this vCPU's */
+        atomic_fetch_add(&vm->parked, 1);
+    }
 }
 
 /* From nothing, or from whatever the last life left, to the first instruction. */
@@ -204,20 +245,24 @@ static bool start(struct vm *vm)
     }
     vm->wish = WISH_RUN;
     platform_reset(vm);
-    start_vcpu(&vm->vcpu[0], &entry);
     vm->state = VM_RUNNING;
+    start_vcpu(&vm->vcpu[0], &entry);
+    atomic_store(&vm->parked, 0);
+    atomic_fetch_add(&vm->life, 1);
+    kick_others(vm);
     return true;
 }
 
 static void end(struct vm *vm, enum vm_state state)
 {
     vm->state = state;
+    kick_others(vm);
     if (vm->has_exit_status)
         log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
     console_report(vm);
 }
 
-void vm_run(struct vm *vm, uint64_t unix_time)
+static void run_first(struct vm *vm, uint64_t unix_time)
 {
     vm_clock_start(vm);
     platform_power_on(vm, unix_time);
@@ -227,6 +272,7 @@ void vm_run(struct vm *vm, uint64_t unix_time)
             return;
         }
         vcpu_loop(&vm->vcpu[0]);
+        stop_others(vm);
         switch (vm->wish) {
         case WISH_RESET:
             vm->resets++;
@@ -237,4 +283,12 @@ void vm_run(struct vm *vm, uint64_t unix_time)
         case WISH_CRASH: end(vm, VM_CRASHED); return;
         }
     }
+}
+
+void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time)
+{
+    if (index == 0)
+        run_first(vm, unix_time);
+    else
+        run_other(&vm->vcpu[index]);
 }

@@ -27,13 +27,28 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX 1 /* SMP guests come with INIT and SIPI; scripts/gen_config.py refuses more */
+#define VM_VCPU_MAX 8
 
 struct vm;
 
 /* What another core may ask of a vCPU, with a kick: bits of vcpu.requests. */
 #define REQUEST_CONSOLE_RX 0x1u /* bytes are in vm->console_rx */
 #define REQUEST_CONSOLE_TX 0x2u /* there is room in vm->console_tx again */
+#define REQUEST_DEADLINE   0x4u /* vm->device_deadline is earlier than it was */
+#define REQUEST_LINT0      0x8u /* vm->intr changed */
+#define REQUEST_LEVEL      0x10u /* vectors are in vcpu.level */
+#define REQUEST_BAD_VECTOR 0x20u
+#define REQUEST_EXTINT     0x40u
+#define REQUEST_NMI        0x80u
+#define REQUEST_INIT       0x100u
+#define REQUEST_SIPI       0x200u /* its page is in vcpu.sipi_page */
+#define REQUEST_MESSAGES   0x3f0u /* those for the local APIC */
+
+enum vcpu_activity {
+    VCPU_ACTIVE,    /* it runs, or halts by itself */
+    VCPU_WAIT_SIPI, /* after INIT; its core idles in root mode */
+    VCPU_STARTING,  /* its SIPI came */
+};
 
 struct vcpu {
     struct vcpu_arch arch;
@@ -42,11 +57,16 @@ struct vcpu {
     uint32_t index; /* also its APIC ID */
     uint32_t core;  /* index of the physical core it owns */
 
+    enum vcpu_activity activity;
     bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
     uint8_t lost_irq;     /* vector taken from its controller whose delivery failed; 0: none */
     bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
-    atomic_uint requests; /* REQUEST_*; the only field other cores write */
+
+    /* What other cores write, beside the posted-interrupt descriptor: guest/ipi.c. */
+    atomic_uint requests; /* REQUEST_* */
+    atomic_uint level[8]; /* level-triggered vectors on their way to the local APIC */
+    atomic_uint sipi_page;
 
     uint64_t tsc_skew;     /* guest TSC - VM time: what the guest's own writes of its TSC added */
     uint64_t tsc_deadline; /* IA32_TSC_DEADLINE as the guest wrote it; the local APIC has VM time */
@@ -71,7 +91,9 @@ struct vm {
     const struct guest_config *config;
     uint32_t index;
     _Atomic enum vm_state state;
-    enum vm_wish wish;
+    _Atomic enum vm_wish wish;
+    atomic_uint life;   /* counts starts: the other vCPUs join when it changes */
+    atomic_uint parked; /* vCPUs, but for the first, whose part in this life is over */
     bool has_exit_status;
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
@@ -80,6 +102,9 @@ struct vm {
     struct ept ept;
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
+
+    _Atomic uint64_t device_deadline; /* VM time at which the first vCPU has to serve a device */
+    atomic_bool intr;                 /* INTR of the 8259 pair */
 
     struct spinlock lock; /* everything from here to the rings */
     struct i8259 i8259;
@@ -116,10 +141,17 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
                               const char **problem);
 
 /*
- * Run a guest on its core until it has ended for good; the core must be vcpu[0].core.
+ * Run a vCPU until its guest has ended for good; this core must be its core. The first vCPU's core
+ * starts, resets and ends the guest; the others follow.
  *   unix_time  seconds since 1970 now, for its RTC
  */
-void vm_run(struct vm *vm, uint64_t unix_time);
+void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
+
+/* Let a vCPU of any core look at vm->wish and at its requests. Any core. */
+void vcpu_kick(struct vcpu *v);
+
+/* Ask a vCPU for REQUEST_* bits. Any core. */
+void vcpu_request(struct vcpu *v, uint32_t bits);
 
 /* Whether every guest has ended. */
 bool vm_all_ended(void);

@@ -211,9 +211,8 @@ def read_cpus(guest, problems):
         count = guest.auto_cores = value
     if count < 1:
         problems.at(node, f"{guest.label()}: no core; give it one, for example cpus: 1")
-    if count > 1:
-        text = "guests with more than one vCPU are not supported yet; give it one core"
-        problems.at(node, f"{guest.label()}: {count} cores; {text}")
+    if count > 8:
+        problems.at(node, f"{guest.label()}: {count} cores; a guest can have 8 at most")
         guest.auto_cores = min(guest.auto_cores, 1)
 
 

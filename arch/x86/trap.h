@@ -13,6 +13,7 @@ enum host_vector {
     HOST_VECTOR_TIMER = 0xf0, /* the local APIC's timer */
     HOST_VECTOR_KICK = 0xf1,  /* another core set a request for this one */
     HOST_VECTOR_UART = 0xf2,
+    HOST_VECTOR_POSTED = 0xf3, /* posted-interrupt notification: the hardware takes it in a guest */
     HOST_VECTOR_SPURIOUS = 0xff,
 };
 

@@ -119,7 +119,13 @@ enum {
 /* Registers a loader sets for the first instruction of a vCPU; everything else is as after reset.
  */
 struct vcpu_start {
-    enum { START_REAL, START_PROTECTED32, START_LONG } mode;
+    enum {
+        START_REAL,        /* at the reset vector, F000H:FFF0H */
+        START_SIPI,        /* at sipi_page << 12, real mode */
+        START_PROTECTED32, /* flat, paging off */
+        START_LONG,        /* flat, paging on at cr3 */
+    } mode;
+    uint8_t sipi_page;
     uint64_t rip, rsp, rsi, rbx, rax;
     uint64_t cr3; /* START_LONG */
     uint64_t gdt_base;
@@ -136,6 +142,17 @@ struct vcpu_state {
 
 enum { CODE_16, CODE_32, CODE_64 }; /* size of the current code segment */
 
+/*
+ * Posted-interrupt descriptor: SDM 3C "Posted-Interrupt Processing". Any core writes it; a page to
+ * itself, since some processors accept no other alignment.
+ */
+struct posted {
+    _Atomic uint64_t pir[4];  /* bit n of word m: vector 64m + n is requested */
+    _Atomic uint64_t control; /* POSTED_ON; the vector and core to notify */
+};
+
+#define POSTED_ON 1ull /* [0] outstanding notification */
+
 struct vcpu_arch {
     uint64_t gpr[GPR_COUNT]; /* the entry code saves and loads these; first, at known offsets */
     uint64_t host_rsp;       /* what HOST_RSP holds now */
@@ -144,6 +161,10 @@ struct vcpu_arch {
     uint64_t vmcs_hpa;
     uint64_t msr_bitmap_hpa;
     uint64_t io_bitmap_hpa; /* all ones: every port exits */
+    uint64_t apic_hpa;   /* virtual-APIC page */
+    uint32_t *apic_page; /* the same, mapped */
+    uint64_t posted_hpa;
+    struct posted *posted;
     uint64_t eptp;
     uint64_t tsc_offset;     /* added to the host's TSC while the guest runs */
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
@@ -178,6 +199,12 @@ MUST_CHECK enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_
  */
 void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset);
 
+/*
+ * As after INIT: like vcpu_reset, but SYSCALL MSRs, x87/AVX state, XCR0 and the TSC stay. The
+ * vCPU ran on this core before.
+ */
+void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
+
 /* --- running -------------------------------------------------------------------------------- */
 
 /* Run the guest until something needs attention, then say what. */
@@ -210,6 +237,13 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
 
 /* Give the guest the exception of the last EXIT_EXCEPTION, as if it had not been looked at. */
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
+
+/* Whether the hardware takes posted interrupts while the guest runs. Any core. */
+static inline bool vcpu_takes_posted(const struct vcpu_arch *a)
+{
+    (void)a;
+    return false;
+}
 
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
 void vcpu_want_irq_window(struct vcpu_arch *a, bool want);

@@ -165,6 +165,11 @@ void cpu_take_interrupts(void)
 {
 }
 
+void cpu_idle(void)
+{
+    fail("a core idles for ever");
+}
+
 void machine_halt(void)
 {
     fprintf(stderr, "%s\n", host_fake.text);

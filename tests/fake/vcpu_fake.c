@@ -9,6 +9,7 @@
 #include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
 #include "lib/time.h"
+#include "mm/phys.h"
 #include "tests/fake/host_fake.h"
 
 #define EVENT_VALID 0x80000000u
@@ -68,7 +69,17 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
 {
     a->eptp = eptp;
     a->vpid = vpid;
-    return pages_alloc(pool, &a->vmcs_hpa);
+    enum err e = pages_alloc(pool, &a->vmcs_hpa);
+
+    if (e == OK)
+        e = pages_alloc(pool, &a->apic_hpa);
+    if (e == OK)
+        e = pages_alloc(pool, &a->posted_hpa);
+    if (e != OK)
+        return e;
+    a->apic_page = phys_table(a->apic_hpa);
+    a->posted = phys_table(a->posted_hpa);
+    return OK;
 }
 
 static void set_start(const struct vcpu_start *start)
@@ -78,7 +89,8 @@ static void set_start(const struct vcpu_start *start)
     *s = (struct vcpu_state){
         .rip = start->rip, .rsp = start->rsp, .rflags = RFLAGS_FIXED, .cr0 = CR0_ET | CR0_NE};
     switch (start->mode) {
-    case START_REAL: s->cs_access = ACCESS_16; break;
+    case START_REAL:
+    case START_SIPI: s->cs_access = ACCESS_16; break;
     case START_PROTECTED32:
         s->cs_access = ACCESS_32;
         s->cr0 |= CR0_PE;
@@ -93,21 +105,26 @@ static void set_start(const struct vcpu_start *start)
     }
 }
 
-void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     memset(a->gpr, 0, sizeof(a->gpr));
     a->gpr[RAX] = start->rax;
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
-    a->tsc_offset = tsc_offset;
     a->entry_info = 0;
     a->armed_deadline = TIME_NEVER;
-    a->xcr0 = 1;
     set_start(start);
     vcpu_fake.start = *start;
     vcpu_fake.sti_blocking = vcpu_fake.nmi_blocking = false;
     vcpu_fake.irq_window = vcpu_fake.nmi_window = false;
     vcpu_fake.resets++;
+}
+
+void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+{
+    a->tsc_offset = tsc_offset;
+    a->xcr0 = 1;
+    vcpu_init(a, start);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */

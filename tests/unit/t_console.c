@@ -1,4 +1,4 @@
-/* unit: lib/fmt.c lib/log.c tests/fake/host_fake.c */
+/* unit: guest/request.c lib/fmt.c lib/log.c tests/fake/host_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The shared console with three guests, "linux" having the keyboard. guest/console.c is included,

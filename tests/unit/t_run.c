@@ -1,5 +1,5 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/intr.c
- * guest/platform.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c guest/vm.c guest/console.c
+ * guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c guest/vm.c guest/console.c
  * guest/load_linux.c guest/acpi_tables.c devices/acpi_pm.c devices/i8254.c devices/i8259.c
  * devices/ioapic.c devices/lapic.c devices/mc146818.c devices/ns16550.c devices/pci_host.c
  * devices/reset_ports.c arch/x86/insn.c lib/err.c lib/fmt.c lib/log.c mm/pages.c mm/ept.c mm/pt.c
@@ -82,7 +82,7 @@ static void test_vm_run_ends_after_power_off(void **state)
     cpu->arch.gpr[RAX] = 0;
     vcpu_fake_add(&x);
     /* vm_run resets the registers: RAX is 0, SLP_EN is not set; the script's end stops it. */
-    vm_run(vm, 0);
+    vm_run(vm, 0, 0);
     assert_int_equal(vm->state, VM_CRASHED);
     assert_true(vm_all_ended());
     assert_int_equal(small_vm_logged("guest g: stopped: triple fault"), 1);
@@ -107,7 +107,7 @@ static void test_cf9_resets_into_clean_memory_until_exit_status(void **state)
     assert_true(gmem_write(vm, 0x9000, &dirt, 1));
     vcpu_fake.resets = 0;
     vcpu_fake.source = out_each_life;
-    vm_run(vm, 0);
+    vm_run(vm, 0, 0);
     assert_int_equal(vcpu_fake.resets, 3);
     assert_int_equal(vm->resets, 2);
     assert_int_equal(vm->state, VM_POWERED_OFF);

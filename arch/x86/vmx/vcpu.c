@@ -61,7 +61,8 @@ static void make_msr_bitmap(uint8_t *bitmap)
 
 enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid)
 {
-    uint64_t *const out[] = {&a->vmcs_hpa, &a->msr_bitmap_hpa, &a->io_bitmap_hpa};
+    uint64_t *const out[] = {&a->vmcs_hpa, &a->msr_bitmap_hpa, &a->io_bitmap_hpa, &a->apic_hpa,
+                             &a->posted_hpa};
 
     for (size_t i = 0; i < ARRAY_LEN(out); i++) {
         enum err e = pages_alloc(pool, out[i]);
@@ -71,6 +72,8 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
     }
     make_msr_bitmap(phys_table(a->msr_bitmap_hpa));
     memset(phys_table(a->io_bitmap_hpa), 0xff, PAGE_SIZE);
+    a->apic_page = phys_table(a->apic_hpa);
+    a->posted = phys_table(a->posted_hpa);
     a->eptp = eptp;
     a->vpid = vpid;
     return OK;
@@ -149,35 +152,46 @@ static void reset_extended_state(struct vcpu_arch *a)
 static void reset_unswitched(struct vcpu_arch *a)
 {
     static const uint32_t msrs[] = {MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_KERNEL_GS_BASE};
-    uint64_t zero = 0;
-    uint64_t dr6 = 0xffff0ff0;
 
     for (size_t i = 0; i < ARRAY_LEN(msrs); i++)
         wrmsr(msrs[i], 0);
     if (vmx_control_allowed(VMX_PROC2, PROC2_RDTSCP))
         wrmsr(MSR_TSC_AUX, 0);
+    reset_extended_state(a);
+}
+
+static void reset_debug_registers(void)
+{
+    uint64_t zero = 0;
+    uint64_t dr6 = 0xffff0ff0;
+
     __asm__ volatile("mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3\n\t"
                      "mov %1, %%dr6"
                      :
                      : "r"(zero), "r"(dr6));
-    write_cr2(0);
-    reset_extended_state(a);
 }
 
-void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     memset(a->gpr, 0, sizeof(a->gpr));
     a->gpr[RAX] = start->rax;
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
-    a->tsc_offset = tsc_offset;
     a->entry_info = 0;
     load_vmcs(a);
     vmcs_setup(a, start);
     flush_translations(a);
-    reset_unswitched(a);
+    write_cr2(0);
+    reset_debug_registers();
     a->armed_deadline = 0;
     vcpu_set_deadline(a, TIME_NEVER);
+}
+
+void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t tsc_offset)
+{
+    a->tsc_offset = tsc_offset;
+    vcpu_init(a, start);
+    reset_unswitched(a);
 }
 
 /* --- run -------------------------------------------------------------------------------------- */

@@ -151,9 +151,14 @@ static void setup_segment(unsigned selector_field, uint16_t selector, uint64_t b
     vmwrite_checked(VMCS_GUEST_ES_ACCESS + 2 * n, access);
 }
 
+static bool is_real(const struct vcpu_start *start)
+{
+    return start->mode == START_REAL || start->mode == START_SIPI;
+}
+
 static void setup_segments(const struct vcpu_start *start)
 {
-    bool flat = start->mode != START_REAL;
+    bool flat = !is_real(start);
     uint32_t limit = flat ? 0xffffffff : 0xffff;
     uint32_t data = flat ? AR_DATA32 : AR_DATA16;
     uint16_t selector = flat ? 0x18 : 0;
@@ -161,6 +166,10 @@ static void setup_segments(const struct vcpu_start *start)
     switch (start->mode) {
     case START_REAL:
         setup_segment(VMCS_GUEST_CS_SELECTOR, 0xf000, 0xffff0000, 0xffff, AR_CODE16);
+        break;
+    case START_SIPI:
+        setup_segment(VMCS_GUEST_CS_SELECTOR, (uint16_t)(start->sipi_page << 8),
+                      (uint64_t)start->sipi_page << 12, 0xffff, AR_CODE16);
         break;
     case START_PROTECTED32:
         setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE32);
@@ -181,6 +190,7 @@ static void setup_guest_control_registers(const struct vcpu_start *start)
     uint64_t cr0 = CR0_ET;
     uint64_t cr4 = 0;
     uint64_t efer = 0;
+    uint64_t shadow;
 
     if (start->mode == START_PROTECTED32)
         cr0 |= CR0_PE;
@@ -189,7 +199,8 @@ static void setup_guest_control_registers(const struct vcpu_start *start)
         cr4 |= CR4_PAE;
         efer |= EFER_LME | EFER_LMA;
     }
-    vmwrite_checked(VMCS_CR0_SHADOW, cr0);
+    shadow = is_real(start) ? cr0 | CR0_CD | CR0_NW : cr0; /* "caching off" is seen, not done */
+    vmwrite_checked(VMCS_CR0_SHADOW, shadow);
     vmwrite_checked(VMCS_CR4_SHADOW, cr4);
     vmwrite_checked(VMCS_GUEST_CR0, cr0 | CR0_NE);
     vmwrite_checked(VMCS_GUEST_CR3, start->cr3);
@@ -205,7 +216,7 @@ static void setup_guest_state(const struct vcpu_start *start)
     vmwrite_checked(VMCS_GUEST_GDTR_BASE, start->gdt_base);
     vmwrite_checked(VMCS_GUEST_GDTR_LIMIT, start->gdt_base != 0 ? start->gdt_limit : 0xffff);
     vmwrite_checked(VMCS_GUEST_IDTR_BASE, 0);
-    vmwrite_checked(VMCS_GUEST_IDTR_LIMIT, start->mode == START_REAL ? 0xffff : 0);
+    vmwrite_checked(VMCS_GUEST_IDTR_LIMIT, is_real(start) ? 0xffff : 0);
     vmwrite_checked(VMCS_GUEST_RIP, start->rip);
     vmwrite_checked(VMCS_GUEST_RSP, start->rsp);
     vmwrite_checked(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
