@@ -27,7 +27,7 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX 1 /* SMP guests come with INIT and SIPI; scripts/gen_config.py refuses more */
+#define VM_VCPU_MAX 8 /* scripts/gen_config.py: MAX_VCPUS */
 
 struct vm;
 
