@@ -105,6 +105,10 @@ static enum err check_image(const struct vm *vm, const char **problem)
 
     if (c->type == GUEST_LINUX)
         return linux_check(&c->kernel, c->initrd.len, c->memory, c->cmdline, &layout, problem);
+    if (c->type == GUEST_FIRMWARE) {
+        *problem = "a ROM image is not supported yet";
+        return ERR_UNSUPPORTED;
+    }
     *problem = "the image does not fit into its memory at the load address";
     return c->load_gpa <= c->memory && c->kernel.len <= c->memory - c->load_gpa ? OK : ERR_RANGE;
 }
@@ -183,6 +187,7 @@ static enum err load(struct vm *vm, struct vcpu_start *start)
     switch (vm->config->type) {
     case GUEST_LINUX: return load_linux(vm, start);
     case GUEST_FLAT: return load_flat(vm, start);
+    case GUEST_FIRMWARE: break;
     }
     return ERR_UNSUPPORTED;
 }

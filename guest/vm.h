@@ -27,7 +27,7 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX 8
+#define VM_VCPU_MAX 8 /* scripts/gen_config.py: MAX_VCPUS */
 
 struct vm;
 

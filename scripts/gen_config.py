@@ -24,22 +24,37 @@ import yaml
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 MAX_GUESTS = 9  # the console picks a guest by one digit, 1..9
+MAX_VCPUS = 8  # VM_VCPU_MAX in guest/vm.h
 MAX_CORE = 1023
 MIN_MEMORY, MAX_MEMORY, MEMORY_STEP = 16 * MIB, 3 * GIB, 2 * MIB
 MAX_CMDLINE = 2047
+MAX_ROM, ROM_STEP = 16 * MIB, 4 * KIB
 LOW_RAM_END, HIGH_RAM = 0x9F000, 0x100000  # as in guest/load_linux.h
 RESERVED_NAMES = ("bulkhead",)  # the hypervisor's own lines on the console
 
 TOP_KEYS = ("name", "console", "guests")
+COMMON_KEYS = (
+    "name", "type", "cpus", "memory", "kernel", "fw_cfg", "hpet", "without", "debug_exit"
+)
 TYPE_KEYS = {
-    "linux": ("name", "type", "cpus", "memory", "kernel", "initrd", "cmdline", "debug_exit"),
-    "flat": ("name", "type", "cpus", "memory", "kernel", "load", "entry", "debug_exit"),
+    "linux": COMMON_KEYS + ("initrd", "cmdline"),
+    "flat": COMMON_KEYS + ("load", "entry"),
+    "firmware": COMMON_KEYS,
 }
-ALL_GUEST_KEYS = tuple(dict.fromkeys(TYPE_KEYS["linux"] + TYPE_KEYS["flat"]))
+ALL_GUEST_KEYS = tuple(dict.fromkeys(sum(TYPE_KEYS.values(), ())))
+FW_CFG_KEYS = ("files", "kernel", "initrd", "cmdline")
+FW_CFG_FILE_KEYS = ("name", "file", "string")
+
+# Bit n of guest_config.without is the n-th: enum apicv_feature in guest/config.h.
+FEATURES = (
+    "tpr-shadow", "apic-access", "apic-registers", "virtual-interrupts", "posted-interrupts",
+    "x2apic",
+)
 
 NAME_RE = re.compile(r"[a-z][a-z0-9-]{0,14}")
 NAME_RULE = "use 1 to 15 of a-z, 0-9 and '-', beginning with a letter"
 SIZE_RE = re.compile(r"([0-9]+)([KMG])(iB)?")
+FW_CFG_NAME_RE = re.compile(r"[!-~]{1,55}")
 IMAGE_RE = re.compile(r"[A-Za-z0-9._/+~@-]+")
 
 
@@ -78,6 +93,9 @@ class Guest:
         self.cmdline = ""
         self.load = HIGH_RAM
         self.entry = HIGH_RAM
+        self.fw_cfg = None
+        self.hpet = False
+        self.without = 0
         self.debug_exit = False
 
     def label(self):
@@ -85,6 +103,29 @@ class Guest:
 
     def where(self, key):
         return self.fields.get(key, self.node)
+
+    def images(self):
+        """(what it is, path, the node that names it) of every image, readable or not."""
+        found = [(key, getattr(self, key), self.where(key)) for key in ("kernel", "initrd")]
+        if self.fw_cfg:
+            found += self.fw_cfg.images()
+        return [image for image in found if image[1]]
+
+
+class FwCfg:
+    """What the guest finds in its fw_cfg device besides what the machine puts there."""
+
+    def __init__(self, fields):
+        self.fields = fields
+        self.kernel = None
+        self.initrd = None
+        self.cmdline = ""
+        self.files = []  # (name, path or None, bytes or None, node)
+
+    def images(self):
+        found = [(f"fw_cfg: {key}", getattr(self, key), self.fields.get(key))
+                 for key in ("kernel", "initrd")]
+        return found + [(f"fw_cfg: {name}", path, node) for name, path, _, node in self.files]
 
 
 class Machine:
@@ -110,9 +151,9 @@ def plain(node):
         loader.dispose()
 
 
-def nearest(word, known):
+def nearest(word, known, kind="keys"):
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else "known keys: " + ", ".join(known)
+    return f"did you mean '{close[0]}'?" if close else f"known {kind}: " + ", ".join(known)
 
 
 def read_mapping(node, known, what, problems):
@@ -211,14 +252,14 @@ def read_cpus(guest, problems):
         count = guest.auto_cores = value
     if count < 1:
         problems.at(node, f"{guest.label()}: no core; give it one, for example cpus: 1")
-    if count > 8:
-        problems.at(node, f"{guest.label()}: {count} cores; a guest can have 8 at most")
+    if count > MAX_VCPUS:
+        text = f"a guest has at most {MAX_VCPUS}; give it fewer"
+        problems.at(node, f"{guest.label()}: {count} cores; {text}")
         guest.auto_cores = min(guest.auto_cores, 1)
 
 
-def read_image(guest, key, options, problems):
-    node = guest.fields[key]
-    value = read_text(node, f"{guest.label()}: {key}", problems)
+def read_image(node, what, options, problems):
+    value = read_text(node, what, problems)
     if value is None:
         return None
     place, colon, rest = value.partition(":")
@@ -227,30 +268,117 @@ def read_image(guest, key, options, problems):
     folders = {"": options.root, "build": options.build_dir, "deps": options.deps_dir}
     if place not in folders:
         text = "use build:FILE, deps:FILE, or a path from the root of the tree"
-        problems.at(node, f"{guest.label()}: {key}: unknown prefix '{place}:'; {text}")
+        problems.at(node, f"{what}: unknown prefix '{place}:'; {text}")
         return None
     if not IMAGE_RE.fullmatch(rest):
         text = "use only letters, digits and . _ / + ~ @ -"
-        problems.at(node, f"{guest.label()}: {key}: cannot use the path '{rest}'; {text}")
+        problems.at(node, f"{what}: cannot use the path '{rest}'; {text}")
         return None
     return os.path.relpath(os.path.join(folders[place], rest))
 
 
-def read_cmdline(guest, problems):
-    node = guest.fields["cmdline"]
-    value = read_text(node, f"{guest.label()}: cmdline", problems)
+def read_cmdline(node, what, problems):
+    value = read_text(node, what, problems)
     if value is None:
-        return
+        return ""
     if len(value) > MAX_CMDLINE:
         text = f"{len(value)} characters; at most {MAX_CMDLINE} are possible"
-        problems.at(node, f"{guest.label()}: cmdline has {text}")
+        problems.at(node, f"{what} has {text}")
     elif not all(" " <= char <= "~" for char in value):
-        problems.at(node, f"{guest.label()}: cmdline has a character that is not plain ASCII text")
+        problems.at(node, f"{what} has a character that is not plain ASCII text")
     else:
-        guest.cmdline = value
+        return value
+    return ""
+
+
+def read_switch(guest, key, problems):
+    value = plain(guest.fields[key]) if key in guest.fields else False
+    if not isinstance(value, bool):
+        problems.at(guest.fields[key], f"{guest.label()}: {key}: use true or false")
+    return value
+
+
+def read_without(guest, problems):
+    node = guest.fields["without"]
+    what = f"{guest.label()}: without"
+    if not isinstance(node, yaml.SequenceNode):
+        problems.at(node, f"{what}: write a list, for example [{FEATURES[-1]}]")
+        return
+    for item in node.value:
+        value = plain(item)
+        if value in FEATURES:
+            guest.without |= 1 << FEATURES.index(value)
+        else:
+            text = f"unknown feature {show(item)}; {nearest(str(item.value), FEATURES, 'names')}"
+            problems.at(item, f"{what}: {text}")
+
+
+def read_bytes(node, what, problems):
+    """The bytes of a string, one for each character: binary is written with \\x escapes."""
+    value = read_text(node, what, problems)
+    try:
+        return value.encode("latin-1") if value is not None else None
+    except UnicodeEncodeError:
+        problems.at(node, f"{what} has a character above FFH; write bytes as \\x00 to \\xff")
+        return None
+
+
+def read_fw_cfg_file(node, what, options, problems):
+    """(name, path, bytes, node) of one item of `files`, or None."""
+    if not isinstance(node, yaml.MappingNode):
+        problems.at(node, f"{what}: a file is written {{name: etc/..., string: text}}")
+        return None
+    fields = read_mapping(node, FW_CFG_FILE_KEYS, what, problems)
+    if "name" not in fields or ("file" in fields) == ("string" in fields):
+        problems.at(node, f"{what}: a file needs name:, and either file: or string:")
+        return None
+    name = plain(fields["name"])
+    if not isinstance(name, str) or not FW_CFG_NAME_RE.fullmatch(name):
+        text = "use 1 to 55 characters of ASCII without blanks, for example etc/sercon-port"
+        problems.at(fields["name"], f"{what}: bad name {show(fields['name'])}; {text}")
+        return None
+    what += f": {name}"
+    if "file" in fields:
+        return name, read_image(fields["file"], what, options, problems), None, fields["file"]
+    return name, None, read_bytes(fields["string"], what, problems), fields["string"]
+
+
+def read_fw_cfg_files(node, what, options, problems):
+    if not isinstance(node, yaml.SequenceNode):
+        problems.at(node, f"{what}: files: must be a list; write - name: etc/...")
+        return []
+    found = [read_fw_cfg_file(item, what, options, problems) for item in node.value]
+    names = set()
+    for file in filter(None, found):
+        if file[0] in names:
+            problems.at(file[3], f"{what}: the name '{file[0]}' again; remove one")
+        names.add(file[0])
+    return list(filter(None, found))
+
+
+def read_fw_cfg(guest, options, problems):
+    node = guest.fields["fw_cfg"]
+    what = f"{guest.label()}: fw_cfg"
+    if not isinstance(node, yaml.MappingNode):
+        problems.at(node, f"{what}: must be a mapping of {', '.join(FW_CFG_KEYS)}; {{}} if empty")
+        return
+    fields = read_mapping(node, FW_CFG_KEYS, what, problems)
+    guest.fw_cfg = FwCfg(fields)
+    for key in ("kernel", "initrd"):
+        if key in fields:
+            path = read_image(fields[key], f"{what}: {key}", options, problems)
+            setattr(guest.fw_cfg, key, path)
+    if "cmdline" in fields:
+        guest.fw_cfg.cmdline = read_cmdline(fields["cmdline"], f"{what}: cmdline", problems)
+    if "files" in fields:
+        guest.fw_cfg.files = read_fw_cfg_files(fields["files"], what, options, problems)
 
 
 # ---- reading the parts ----------------------------------------------------------------------
+
+
+def one_of(words):
+    return ", ".join(words[:-1]) + " or " + words[-1]
 
 
 def guest_keys(guest, problems):
@@ -258,11 +386,11 @@ def guest_keys(guest, problems):
     types = list(TYPE_KEYS)
     nodes = [value for key, value in guest.node.value if key.value == "type"]
     if not nodes:
-        problems.at(guest.node, f"{guest.label()}: no 'type'; add type: {' or '.join(types)}")
+        problems.at(guest.node, f"{guest.label()}: no 'type'; add type: {one_of(types)}")
         return ALL_GUEST_KEYS
     value = plain(nodes[0])
     if not isinstance(value, str) or value not in types:
-        text = f"unknown type {show(nodes[0])}; use {' or '.join(types)}"
+        text = f"unknown type {show(nodes[0])}; use {one_of(types)}"
         problems.at(nodes[0], f"{guest.label()}: {text}")
         return ALL_GUEST_KEYS
     guest.type = value
@@ -270,12 +398,14 @@ def guest_keys(guest, problems):
 
 
 def report_foreign_keys(guest, problems):
-    """Keys that exist, but for the other type of guest: say so instead of 'unknown'."""
+    """Keys that exist, but for another type of guest: say so instead of 'unknown'."""
     allowed = TYPE_KEYS.get(guest.type, ALL_GUEST_KEYS)
     for key in list(guest.fields):
         if key in allowed:
             continue
         text = f"'{key}' has no meaning for type {guest.type}; remove it"
+        if guest.type == "firmware" and key in FW_CFG_KEYS:
+            text += " or move it to fw_cfg:"
         problems.at(guest.fields.pop(key), f"{guest.label()}: {text}")
 
 
@@ -289,12 +419,14 @@ def find_name(node):
 
 def read_images(guest, options, problems):
     if "kernel" in guest.fields:
-        guest.kernel = read_image(guest, "kernel", options, problems)
+        node = guest.fields["kernel"]
+        guest.kernel = read_image(node, f"{guest.label()}: kernel", options, problems)
     else:
         text = "no 'kernel'; add kernel: with the path of its image"
         problems.at(guest.node, f"{guest.label()}: {text}")
     if "initrd" in guest.fields:
-        guest.initrd = read_image(guest, "initrd", options, problems)
+        node = guest.fields["initrd"]
+        guest.initrd = read_image(node, f"{guest.label()}: initrd", options, problems)
 
 
 def read_addresses(guest, problems):
@@ -332,12 +464,13 @@ def read_guest(node, index, options, problems):
     read_images(guest, options, problems)
     read_addresses(guest, problems)
     if "cmdline" in guest.fields:
-        read_cmdline(guest, problems)
-    if "debug_exit" in guest.fields:
-        switch = guest.fields["debug_exit"]
-        guest.debug_exit = plain(switch)
-        if not isinstance(guest.debug_exit, bool):
-            problems.at(switch, f"{guest.label()}: debug_exit: use true or false")
+        guest.cmdline = read_cmdline(guest.fields["cmdline"], f"{guest.label()}: cmdline", problems)
+    if "fw_cfg" in guest.fields:
+        read_fw_cfg(guest, options, problems)
+    if "without" in guest.fields:
+        read_without(guest, problems)
+    guest.hpet = read_switch(guest, "hpet", problems)
+    guest.debug_exit = read_switch(guest, "debug_exit", problems)
     return guest
 
 
@@ -371,7 +504,7 @@ def assign_cores(machine, problems):
                 text = f"core {core} belongs to {owner[core].label()} (line {line}) already"
                 problems.at(guest.where("cpus"), f"{guest.label()}: {text}; choose another")
             owner.setdefault(core, guest)
-    free = (core for core in range(MAX_CORE + 1 + MAX_GUESTS) if core not in owner)
+    free = (core for core in range(MAX_CORE + 1 + MAX_GUESTS * MAX_VCPUS) if core not in owner)
     for guest in machine.guests:
         if guest.cores is None:
             guest.cores = [next(free) for _ in range(guest.auto_cores)]
@@ -484,27 +617,32 @@ def check_flat(guest, length, problems):
         problems.at(guest.where("entry"), f"{guest.label()}: {text}; correct entry or load")
 
 
+def check_firmware(guest, length, problems):
+    if length == 0 or length > MAX_ROM or length % ROM_STEP:
+        text = f"has {length} bytes; a ROM image is a multiple of 4 KiB, up to 16 MiB"
+        problems.at(guest.where("kernel"), f"{guest.label()}: {guest.kernel} {text}")
+
+
 def check_images(machine, problems):
     """Read and check every image. Returns path -> length, in the order of first use."""
     images = {}
     for guest in machine.guests:
         contents = {}
-        for key in ("kernel", "initrd"):
-            path = getattr(guest, key)
-            if path is None:
-                continue
+        for what, path, node in guest.images():
             try:
-                contents[key] = read_file(path)
-                images.setdefault(path, len(contents[key]))
+                contents[what] = read_file(path)
+                images.setdefault(path, len(contents[what]))
             except OSError as error:
-                text = f"{key}: cannot read {path}: {error.strerror}; make it or correct the path"
-                problems.at(guest.where(key), f"{guest.label()}: {text}")
+                text = f"{what}: cannot read {path}: {error.strerror}; make it or correct the path"
+                problems.at(node, f"{guest.label()}: {text}")
         if "kernel" not in contents:
             continue
         if guest.type == "linux":
             check_linux(guest, contents["kernel"], len(contents.get("initrd", b"")), problems)
         elif guest.type == "flat":
             check_flat(guest, len(contents["kernel"]), problems)
+        elif guest.type == "firmware":
+            check_firmware(guest, len(contents["kernel"]), problems)
     return images
 
 
@@ -522,6 +660,39 @@ def c_image(path, images):
     return f"{{image_{list(images).index(path)}, {images[path]}}}"
 
 
+def c_bool(value):
+    return str(value).lower()
+
+
+def c_fw_cfg_tables(guest, images):
+    """The files of one guest's fw_cfg: their bytes, where given as text, and the list of them."""
+    if not guest.fw_cfg or not guest.fw_cfg.files:
+        return ""
+    text, rows = "", ""
+    for number, (name, path, content, _) in enumerate(guest.fw_cfg.files):
+        data = c_image(path, images)
+        if content:
+            array = f"text_{guest.index}_{number}"
+            text += f"static const uint8_t {array}[] = {{{', '.join(map(hex, content))}}};\n"
+            data = f"{{{array}, {len(content)}}}"
+        rows += f"    {{{c_string(name)}, {data}}},\n"
+    return f"{text}static const struct fw_cfg_file files_{guest.index}[] = {{\n{rows}}};\n"
+
+
+def c_fw_cfg(guest, images):
+    c = guest.fw_cfg
+    if not c:
+        return ""
+    files = f"files_{guest.index}" if c.files else "NULL"
+    return f"""        .fw_cfg = true,
+        .fw_cfg_files = {files},
+        .fw_cfg_file_count = {len(c.files)},
+        .fw_cfg_kernel = {c_image(c.kernel, images)},
+        .fw_cfg_initrd = {c_image(c.initrd, images)},
+        .fw_cfg_cmdline = {c_string(c.cmdline)},
+"""
+
+
 def c_guest(guest, images):
     flat = guest.type == "flat"
     return f"""    {{
@@ -535,7 +706,9 @@ def c_guest(guest, images):
         .cmdline = {c_string(guest.cmdline)},
         .load_gpa = {guest.load if flat else 0:#x},
         .entry_gpa = {guest.entry if flat else 0:#x},
-        .debug_exit = {str(guest.debug_exit).lower()},
+{c_fw_cfg(guest, images)}        .hpet = {c_bool(guest.hpet)},
+        .without = {guest.without:#x},
+        .debug_exit = {c_bool(guest.debug_exit)},
     }},
 """
 
@@ -546,6 +719,7 @@ def config_c(machine, images):
         f"static const uint16_t cores_{g.index}[] = {{{', '.join(map(str, g.cores))}}};\n"
         for g in machine.guests
     )
+    tables = "".join(c_fw_cfg_tables(guest, images) for guest in machine.guests)
     guests = "".join(c_guest(guest, images) for guest in machine.guests)
     return f"""/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine '{machine.name}'. Written by scripts/gen_config.py; do not edit. */
@@ -554,7 +728,7 @@ def config_c(machine, images):
 #include "guest/vm.h"
 
 {externs}
-{cores}
+{cores}{tables}
 static const struct guest_config guests[] = {{
 {guests}}};
 
@@ -618,8 +792,8 @@ def write_outputs(machine, images, options):
 
 
 def image_paths(machine):
-    paths = [path for guest in machine.guests for path in (guest.kernel, guest.initrd)]
-    return list(dict.fromkeys(path for path in paths if path))
+    paths = [path for guest in machine.guests for _, path, _ in guest.images()]
+    return list(dict.fromkeys(paths))
 
 
 def parse_arguments(argv):

@@ -63,6 +63,7 @@ class Tree(unittest.TestCase):
         self.write(".deps/vmlinuz", bzimage(), folder)
         self.write("build/initrd", b"i" * 5000, folder)
         self.write("build/beat.bin", b"b" * 100, folder)
+        self.write("build/rom.bin", b"r" * 8192, folder)
         return folder
 
     def write(self, name, content, folder=None):
@@ -118,6 +119,26 @@ class Tree(unittest.TestCase):
         return lines[0]
 
 
+FIRMWARE = """\
+guests:
+  - name: bios
+    type: firmware
+    cpus: 2
+    memory: 16M
+    kernel: build:rom.bin
+    hpet: true
+    without: [x2apic, tpr-shadow]
+    fw_cfg:
+      kernel: deps:vmlinuz
+      initrd: build:initrd
+      cmdline: console=ttyS0
+      files:
+        - {name: etc/sercon-port, string: "\\xf8\\x03"}
+        - {name: opt/beat, file: build:beat.bin}
+        - {name: opt/none, string: ""}
+"""
+
+
 class Accepted(Tree):
     def test_guests_become_tables(self):
         text = self.accept(GOOD)
@@ -160,6 +181,52 @@ class Accepted(Tree):
     def test_cmdline_is_quoted_for_c(self):
         text = self.accept(GOOD.replace("console=ttyS0", r"""'a="b" \x ??/'"""))
         self.assertIn(r'.cmdline = "a=\"b\" \\x \?\?/"', text)
+
+    def test_vcpus_up_to_eight(self):
+        text = self.accept(GOOD.replace("cpus: 1", "cpus: 8"))
+        self.assertIn("cores_1[] = {1, 2, 3, 4, 5, 6, 7, 8};", text)
+        self.assertIn(".vcpu_count = 8", text)
+        text = self.accept(GOOD.replace("cpus: 1", "cpus: [7, 3]"))
+        self.assertIn("cores_1[] = {7, 3};", text)
+
+    def test_firmware(self):
+        text = self.accept(FIRMWARE)
+        for part in (
+            ".type = GUEST_FIRMWARE",
+            ".kernel = {image_0, 8192}",
+            ".fw_cfg = true",
+            ".fw_cfg_files = files_0",
+            ".fw_cfg_file_count = 3",
+            ".fw_cfg_kernel = {image_1, 3584}",
+            ".fw_cfg_initrd = {image_2, 5000}",
+            '.fw_cfg_cmdline = "console=ttyS0"',
+            "text_0_0[] = {0xf8, 0x3};",
+            '{"etc/sercon-port", {text_0_0, 2}},',
+            '{"opt/beat", {image_3, 100}},',
+            '{"opt/none", {NULL, 0}},',
+            ".hpet = true",
+            ".without = 0x21",
+        ):
+            self.assertIn(part, text)
+
+    def test_options_are_off_unless_asked_for(self):
+        text = self.accept(GOOD)
+        self.assertNotIn("fw_cfg", text)
+        self.assertEqual(text.count(".hpet = false"), 2)
+        self.assertEqual(text.count(".without = 0x0"), 2)
+
+    def test_fw_cfg_of_any_type_may_be_empty(self):
+        text = self.accept(GOOD + "    fw_cfg: {}\n")
+        self.assertIn(".fw_cfg_files = NULL", text)
+        self.assertIn('.fw_cfg_cmdline = ""', text)
+
+    def test_images_of_fw_cfg_are_listed(self):
+        self.write("config/m.yaml", FIRMWARE)
+        result = self.run_script("--list-images", "config/m.yaml")
+        self.assertEqual(
+            result.stdout.split(),
+            ["build/rom.bin", ".deps/vmlinuz", "build/initrd", "build/beat.bin"],
+        )
 
     def test_same_image_twice_is_embedded_once(self):
         text = GOOD + "  - {name: two, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n"
@@ -218,7 +285,7 @@ class Accepted(Tree):
         self.assertEqual(raw[12288 : 12288 + 101], b"b" * 100 + b"\0")
 
     def test_tables_compile_without_a_warning(self):
-        self.accept(GOOD)
+        self.accept(GOOD + FIRMWARE.removeprefix("guests:\n") + "    debug_exit: true\n")
         os.mkdir(os.path.join(self.dir, "guest"))
         self.write("guest/vm.h", "struct vm {int x;}; extern struct vm vms[];\n")
         shutil.copy(os.path.join(ROOT, "guest/config.h"), os.path.join(self.dir, "guest"))
@@ -261,12 +328,12 @@ class Refused(Tree):
 
     def test_missing_keys(self):
         self.check("    memory: 16M\n", "", 9, "guest 'beat'", "no 'memory'")
-        self.check("    type: flat\n", "", 9, "no 'type'", "linux or flat")
+        self.check("    type: flat\n", "", 9, "no 'type'", "linux, flat or firmware")
         self.check("    kernel: build:beat.bin\n", "", 9, "no 'kernel'")
         self.check("name: beat\n    type", "type", 9, "guest number 2", "no 'name'")
 
     def test_type(self):
-        self.check("type: flat", "type: bios", 10, "unknown type 'bios'", "linux or flat")
+        self.check("type: flat", "type: bios", 10, "unknown type 'bios'", "firmware")
 
     def test_names(self):
         for bad in ("Beat", "1beat", "a" * 16, "a b", "é", "''", "[x]"):
@@ -287,9 +354,10 @@ class Refused(Tree):
 
     def test_cores(self):
         self.check("cpus: 1", "cpus: [0]", 11, "core 0 belongs to guest 'linux' (line 4)")
-        self.check("cpus: 1", "cpus: 2", 11, "more than one vCPU")
-        self.check("cpus: 1", "cpus: [1, 2]", 11, "more than one vCPU")
-        self.check("cpus: 1", "cpus: 1000000000", 11, "more than one vCPU")
+        self.check("cpus: 1", "cpus: 9", 11, "9 cores; a guest has at most 8")
+        self.check("cpus: 1", "cpus: [1, 2, 3, 4, 5, 6, 7, 8, 9]", 11, "at most 8")
+        self.check("cpus: 1", "cpus: [1, 1]", 11, "core 1 belongs to guest 'beat'")
+        self.check("cpus: 1", "cpus: 1000000000", 11, "at most 8")
         self.check("cpus: 1", "cpus: 0", 11, "no core")
         self.check("cpus: 1", "cpus: -1", 11, "no core")
         self.check("cpus: 1", "cpus: []", 11, "no core")
@@ -326,6 +394,53 @@ class Refused(Tree):
 
     def test_debug_exit(self):
         self.check("debug_exit: true", "debug_exit: 1", 15, "true or false")
+
+    def test_hpet(self):
+        self.check("debug_exit: true", "hpet: 1", 15, "hpet: use true or false")
+
+    def test_without(self):
+        self.check("debug_exit: true", "without: x2apic", 15, "write a list")
+        self.check("debug_exit: true", "without: [x3apic]", 15, "did you mean 'x2apic'?")
+        self.check("debug_exit: true", "without: [1]", 15, "unknown feature '1'", "tpr-shadow, ")
+        self.check("debug_exit: true", "without: [[x2apic]]", 15, "unknown feature")
+
+    def check_fw_cfg(self, text, *parts):
+        self.check("debug_exit: true", f"fw_cfg: {text}", 15, "guest 'beat': fw_cfg", *parts)
+
+    def test_fw_cfg(self):
+        self.check_fw_cfg("true", "must be a mapping")
+        self.check_fw_cfg("{file: []}", "unknown key 'file'", "did you mean 'files'?")
+        self.check_fw_cfg("{kernel: 'x:y'}", "kernel: unknown prefix 'x:'")
+        self.check_fw_cfg("{initrd: 'build:none'}", "initrd: cannot read build/none")
+        self.check_fw_cfg("{cmdline: ü}", "cmdline has a character")
+        self.check_fw_cfg(f"{{cmdline: {'x' * 2048}}}", "2048 characters")
+        self.check_fw_cfg("{files: x}", "files: must be a list")
+        self.check_fw_cfg("{files: [x]}", "a file is written {name:")
+        self.check_fw_cfg("{files: [{name: a}]}", "either file: or string:")
+        self.check_fw_cfg("{files: [{string: a}]}", "needs name:")
+        self.check_fw_cfg("{files: [{name: a, string: b, file: c}]}", "either file: or string:")
+        self.check_fw_cfg("{files: [{name: a, strin: b, string: c}]}", "unknown key 'strin'")
+        self.check_fw_cfg("{files: [{name: 'a b', string: c}]}", "bad name 'a b'")
+        self.check_fw_cfg("{files: [{name: " + "a" * 56 + ", string: c}]}", "bad name")
+        self.check_fw_cfg("{files: [{name: a, string: 5}]}", "a must be text")
+        self.check_fw_cfg('{files: [{name: a, string: "\\u0100"}]}', "above FFH")
+        self.check_fw_cfg("{files: [{name: a, file: 'build:none'}]}", "a: cannot read build/none")
+        self.check_fw_cfg("{files: [{name: a, string: b}, {name: a, string: c}]}", "'a' again")
+
+    def test_firmware(self):
+        for length in (0, 4095, 4097, (16 << 20) + 4096):
+            self.write("build/rom.bin", b"r" * length)
+            lines = self.refuse(FIRMWARE)
+            self.assertEqual(len(lines), 1)
+            self.assertIn("config/m.yaml:6: guest 'bios': build/rom.bin has", lines[0])
+            self.assertIn(f"{length} bytes; a ROM image is a multiple of 4 KiB", lines[0])
+        self.write("build/rom.bin", b"r" * (16 << 20))
+        self.accept(FIRMWARE)
+        os.remove(os.path.join(self.dir, "build/m/config.c"))
+        lines = self.refuse(FIRMWARE + "    cmdline: x\n    load: 1\n")
+        self.assertIn("'cmdline' has no meaning for type firmware", lines[0])
+        self.assertIn("move it to fw_cfg:", lines[0])
+        self.assertIn("'load' has no meaning for type firmware; remove it", lines[1])
 
     def test_kernels(self):
         for image, part in (
@@ -392,10 +507,11 @@ class Refused(Tree):
 
     def test_mutated_configs_never_crash(self):
         rand = random.Random(1)
-        for _ in range(150):
-            at = rand.randrange(len(GOOD))
+        for number in range(300):
+            good = (GOOD, FIRMWARE)[number % 2]
+            at = rand.randrange(len(good))
             char = rand.choice("{}[]:-!&*#?|>%@'\"\t\n x0")
-            text = GOOD[:at] + char + GOOD[at + rand.randrange(5) :]
+            text = good[:at] + char + good[at + rand.randrange(5) :]
             self.assertIn(self.generate(text).returncode, (0, 1), text)
 
 
