@@ -285,6 +285,7 @@ static void create_guests(void)
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
         const struct guest_config *c = &machine_config.guests[i];
         const char *problem = NULL;
+        char text[120];
 
         for (uint32_t n = 0; n < c->vcpu_count; n++) {
             if (c->cores[n] >= cpu_count)
@@ -296,11 +297,16 @@ static void create_guests(void)
 
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        struct mem_range ram = {vms[i].ram_hpa, c->memory};
+        const struct mem_range ranges[] = {
+            {vms[i].ram_hpa, c->memory},
+            {vms[i].apic_hpa, PAGE_SIZE},
+        };
 
         /* Looks at the tables as they are, not as they were meant. */
-        if (!ept_ok(&vms[i].ept, &ram, 1))
+        if (!ept_ok(&vms[i].ept, ranges, vms[i].apic_hpa != 0 ? 2 : 1))
             panic("guest %s: its EPT reaches more than its memory", c->name);
+        virt_apicv_describe(vms[i].apicv, text, sizeof(text));
+        log_line("guest %s: local APIC: %s", c->name, text[0] != '\0' ? text + 2 : "software only");
         log_line("guest %s: %u vCPUs from core %u, %lu MiB at %lx, EPT %lx", c->name, c->vcpu_count, c->cores[0],
                  c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
     }
@@ -424,7 +430,8 @@ void host_interrupt(uint8_t vector)
 void host_nmi(void)
 {
     if (!atomic_load(&boot.halting)) {
-        this_cpu()->nmis++; /* may have come while this core holds the log's lock: only counted */
+        if (!atomic_exchange(&this_cpu()->nmi_expected, false))
+            this_cpu()->nmis++; /* may have come while this core holds the log's lock: only counted */
         return;
     }
     for (;;)

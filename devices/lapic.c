@@ -175,7 +175,28 @@ int lapic_pending(const struct lapic *l)
 static void irr_set(struct lapic *l, uint8_t vector, bool level)
 {
     vector_put(l, REG_IRR, vector, true);
+    l->new_level |= level && !vector_get(l, REG_TMR, vector);
     vector_put(l, REG_TMR, vector, level);
+}
+
+uint8_t lapic_tpr_threshold(const struct lapic *l)
+{
+    unsigned class = lapic_highest_irr(l) >> 4;
+
+    if (class <= lapic_highest_isr(l) >> 4 || class > *reg_word(l, REG_TPR) >> 4)
+        return 0;
+    return (uint8_t)class;
+}
+
+bool lapic_levels_changed(struct lapic *l, uint64_t levels[4])
+{
+    if (!l->new_level)
+        return false;
+    l->new_level = false;
+    for (unsigned i = 0; i < 4; i++)
+        levels[i] = *reg_word(l, REG_TMR + 2 * i) |
+                    (uint64_t)*reg_word(l, REG_TMR + 2 * i + 1) << 32;
+    return true;
 }
 
 void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
@@ -826,6 +847,7 @@ void lapic_init(struct lapic *l)
     l->icr_low = 0;
     l->esr = 0;
     l->errors = 0;
+    l->new_level = false;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
         l->lvt[i] = LAPIC_LVT_MASK;
     memset(l->page, 0, LAPIC_SIZE);

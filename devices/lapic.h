@@ -75,6 +75,7 @@ struct lapic {
     uint8_t esr;    /* error status as software reads it */
     uint8_t errors; /* errors since the last write to ESR */
     bool lint[2];   /* LINT0 and LINT1 asserted */
+    bool new_level; /* a bit was set in TMR: lapic_levels_changed */
 };
 
 /* What a register write asks of the outside. */
@@ -251,6 +252,18 @@ uint8_t lapic_priority(const struct lapic *l);
 /* The highest vectors in IRR and ISR, 0 if none: RVI and SVI of virtual-interrupt delivery. */
 uint8_t lapic_highest_irr(const struct lapic *l);
 uint8_t lapic_highest_isr(const struct lapic *l);
+
+/*
+ * What TPR [7:4] has to go below for the highest vector in IRR to be taken; 0 if it is not TPR that
+ * holds it up.
+ */
+uint8_t lapic_tpr_threshold(const struct lapic *l);
+
+/*
+ * Whether TMR changed since the last call, and what it is now: bit n of word m is vector 64m + n.
+ * A bit that an edge cleared may still be set; its EOI then does nothing (lapic_after_eoi).
+ */
+bool lapic_levels_changed(struct lapic *l, uint64_t levels[4]);
 
 /*
  * Edge-triggered fixed interrupts that came in together, from the IRR of a posted-interrupt

@@ -29,16 +29,6 @@ struct fw_cfg_file {
     struct guest_image data;
 };
 
-/* Help of the processor's that a guest goes without, though the processor has it: `without`. */
-enum apicv_feature {
-    APICV_TPR_SHADOW = 0x01,         /* tpr-shadow: "use TPR shadow" */
-    APICV_ACCESS = 0x02,             /* apic-access: "virtualize APIC accesses" */
-    APICV_REGISTERS = 0x04,          /* apic-registers: "APIC-register virtualization" */
-    APICV_VIRTUAL_INTERRUPTS = 0x08, /* virtual-interrupts: "virtual-interrupt delivery" */
-    APICV_POSTED = 0x10,             /* posted-interrupts: "process posted interrupts" */
-    APICV_X2APIC = 0x20,             /* x2apic: "virtualize x2APIC mode" */
-};
-
 struct guest_config {
     const char *name; /* 1..15 characters [a-z0-9-], unique */
     enum guest_type type;
@@ -57,7 +47,7 @@ struct guest_config {
     struct guest_image fw_cfg_initrd;
     const char *fw_cfg_cmdline; /* never NULL where fw_cfg is set */
     bool hpet;                  /* it has that device */
-    uint32_t without;           /* APICV_* bits */
+    uint32_t without;           /* APICV_* bits (arch/x86/vcpu.h) that it goes without */
     bool debug_exit;            /* port F4H ends the guest with an exit status */
 };
 

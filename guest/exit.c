@@ -46,11 +46,22 @@ void exit_take_requests(struct vcpu *v)
 }
 
 /* Requests from other cores come with an interrupt: there is no need to look for them elsewhere. */
+static enum outcome after_interrupt(struct vcpu *v)
+{
+    exit_take_requests(v);
+    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
+}
+
 static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
 {
     host_interrupt(vector);
-    exit_take_requests(v);
-    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
+    return after_interrupt(v);
+}
+
+static enum outcome exit_nmi(struct vcpu *v)
+{
+    host_nmi();
+    return after_interrupt(v);
 }
 
 enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
@@ -59,6 +70,9 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_CPUID: return exit_cpuid(v);
     case EXIT_PIO: return exit_pio(v, x);
     case EXIT_MMIO: return exit_mmio(v, x);
+    case EXIT_APIC_WRITE: platform_after_apic_write(v, x->u.apic_offset); return RESUME;
+    case EXIT_EOI: platform_after_eoi(v, x->u.vector); return RESUME;
+    case EXIT_TPR: v->attention = true; return RESUME;
     case EXIT_RDMSR: return exit_rdmsr(v);
     case EXIT_WRMSR: return exit_wrmsr(v);
     case EXIT_DEADLINE: platform_advance(v); return RESUME;
@@ -71,7 +85,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_RDPMC: return exit_refuse(v);
     case EXIT_VMCALL:
     case EXIT_VMX_INSN: return exit_undefined(v);
-    case EXIT_NMI: host_nmi(); return RESUME;
+    case EXIT_NMI: return exit_nmi(v);
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
     case EXIT_TRIPLE_FAULT: return exit_crash(v, x, "triple fault");

@@ -17,6 +17,19 @@ static void prepare_nmi(struct vcpu *v)
     vcpu_want_nmi_window(&v->arch, v->nmi_pending);
 }
 
+/* The hardware delivers the local APIC's interrupts; only what goes past it is left. */
+static void prepare_extint(struct vcpu *v)
+{
+    uint64_t levels[4];
+
+    if (platform_extint_waiting(v) && vcpu_can_take_irq(&v->arch))
+        vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)platform_irq_ack(v));
+    vcpu_want_irq_window(&v->arch, platform_extint_waiting(v));
+    if (lapic_levels_changed(&v->lapic, levels))
+        vcpu_set_eoi_exits(&v->arch, levels);
+    vcpu_set_irq_status(&v->arch, lapic_highest_irr(&v->lapic), lapic_highest_isr(&v->lapic));
+}
+
 static void prepare_irq(struct vcpu *v)
 {
     if (platform_irq_waiting(v) && vcpu_can_take_irq(&v->arch)) {
@@ -26,6 +39,7 @@ static void prepare_irq(struct vcpu *v)
             vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
     }
     vcpu_want_irq_window(&v->arch, platform_irq_waiting(v));
+    vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
 }
 
 bool intr_prepare(struct vcpu *v)
@@ -34,6 +48,9 @@ bool intr_prepare(struct vcpu *v)
         return false;
     v->attention = false;
     prepare_nmi(v);
-    prepare_irq(v);
+    if (vcpu_delivers_irqs(&v->arch))
+        prepare_extint(v);
+    else
+        prepare_irq(v);
     return true;
 }

@@ -8,6 +8,7 @@
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/trap.h"
+#include "guest/platform.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/time.h"
@@ -49,7 +50,8 @@ static void send(struct vcpu *to, const struct apic_msg *m)
     case APIC_EXTINT: vcpu_request(to, REQUEST_EXTINT); break;
     case APIC_INIT: /* a SIPI sent before an INIT is not to be seen behind it */
         atomic_fetch_and(&to->requests, ~REQUEST_SIPI);
-        vcpu_request(to, REQUEST_INIT);
+        atomic_fetch_or(&to->requests, REQUEST_INIT);
+        vcpu_rouse(to);
         break;
     case APIC_STARTUP:
         atomic_store(&to->sipi_page, m->vector);
@@ -194,6 +196,7 @@ bool ipi_wait(struct vcpu *self)
     struct vcpu_start start = {.mode = START_SIPI, .sipi_page = (uint8_t)self->sipi_page};
 
     vcpu_init(&self->arch, &start);
+    platform_set_apic_mode(self);
     self->arch.gpr[RDX] = cpuid_lookup(&self->cpuid, 1, 0)->eax;
     self->activity = VCPU_ACTIVE;
     return true;

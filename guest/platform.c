@@ -126,9 +126,14 @@ static bool i8259_waiting(const struct vcpu *v)
            (v->extint_pending || (v->index == 0 && lapic_extint_enabled(&v->lapic)));
 }
 
+bool platform_extint_waiting(const struct vcpu *v)
+{
+    return v->lost_irq != 0 || i8259_waiting(v);
+}
+
 bool platform_irq_waiting(const struct vcpu *v)
 {
-    return v->lost_irq != 0 || i8259_waiting(v) || lapic_pending(&v->lapic) >= 0;
+    return platform_extint_waiting(v) || lapic_pending(&v->lapic) >= 0;
 }
 
 static int i8259_take(struct vcpu *v)
@@ -559,6 +564,34 @@ void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
 
 /* --- local APIC through registers --------------------------------------------------------------*/
 
+void platform_after_apic_write(struct vcpu *v, unsigned offset)
+{
+    struct lapic_effect effect;
+
+    lapic_after_write(&v->lapic, offset, vm_now(v->vm), &effect);
+    lapic_effect(v, &effect);
+    arm(v);
+}
+
+void platform_after_eoi(struct vcpu *v, uint8_t vector)
+{
+    struct lapic_effect effect;
+
+    lapic_after_eoi(&v->lapic, vector, &effect);
+    lapic_effect(v, &effect);
+}
+
+void platform_set_apic_mode(struct vcpu *v)
+{
+    enum vcpu_apic_mode mode = VCPU_APIC_OFF;
+
+    if (lapic_mmio_enabled(&v->lapic))
+        mode = VCPU_APIC_XAPIC;
+    else if ((lapic_read_base(&v->lapic) & LAPIC_BASE_EXTD) != 0)
+        mode = VCPU_APIC_X2APIC;
+    vcpu_set_apic_mode(&v->arch, mode);
+}
+
 void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
 {
     lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
@@ -581,6 +614,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 {
     bool ok = lapic_write_base(&v->lapic, value);
 
+    platform_set_apic_mode(v);
     v->attention = true;
     arm(v);
     return ok;

@@ -41,6 +41,13 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value);
 bool platform_write_apic_base(struct vcpu *v, uint64_t value);
 void platform_write_cr8(struct vcpu *v, uint64_t value);
 
+/* The hardware did the first half: lapic_after_write(), lapic_after_eoi(). */
+void platform_after_apic_write(struct vcpu *v, unsigned offset);
+void platform_after_eoi(struct vcpu *v, uint8_t vector);
+
+/* Tell the hardware in which mode the local APIC is; after vcpu_reset and vcpu_init. */
+void platform_set_apic_mode(struct vcpu *v);
+
 /* The vCPU's deadline has come: let every device that is due act, and set the next deadline. */
 void platform_advance(struct vcpu *v);
 
@@ -53,5 +60,8 @@ void platform_requests(struct vcpu *v, uint32_t requests);
  */
 bool platform_irq_waiting(const struct vcpu *v);
 int platform_irq_ack(struct vcpu *v);
+
+/* The same without the local APIC's own interrupts, for hardware that delivers those. */
+bool platform_extint_waiting(const struct vcpu *v);
 
 #endif

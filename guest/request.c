@@ -5,14 +5,27 @@
 #include "arch/x86/trap.h"
 #include "guest/vm.h"
 
-void vcpu_kick(struct vcpu *v)
+static void kick(struct vcpu *v)
 {
     apic_send(cpu_list[v->core]->apic_id, HOST_VECTOR_KICK);
+}
+
+/*
+ * The interrupt alone is enough on a processor. Bochs holds it back while the guest is halted with
+ * IF = 0, as Linux parks an offline CPU; there the NMI wakes it.
+ */
+void vcpu_rouse(struct vcpu *v)
+{
+    struct cpu *c = cpu_list[v->core];
+
+    kick(v);
+    atomic_store(&c->nmi_expected, true);
+    apic_send_nmi(c->apic_id);
 }
 
 void vcpu_request(struct vcpu *v, uint32_t bits)
 {
     /* Bits that are set already have their interrupt under way. */
     if (atomic_fetch_or_explicit(&v->requests, bits, memory_order_acq_rel) == 0)
-        vcpu_kick(v);
+        kick(v);
 }

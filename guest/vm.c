@@ -87,6 +87,23 @@ static enum err create_memory(struct vm *vm, struct pages *pool, const char **pr
     return e;
 }
 
+/*
+ * The page behind the local APICs' registers. No access reaches it while a local APIC is in xAPIC
+ * mode; in other modes the guest sees it as memory of its own.
+ */
+static enum err create_apic_page(struct vm *vm, struct pages *pool)
+{
+    vm->apicv = virt_apicv_complete(virt_apicv() & ~vm->config->without);
+    if ((vm->apicv & APICV_ACCESS) == 0)
+        return OK;
+
+    enum err e = pages_alloc(pool, &vm->apic_hpa);
+
+    if (e == OK)
+        e = ept_map(&vm->ept, LAPIC_GPA, vm->apic_hpa, PAGE_SIZE, EPT_R | EPT_W, EPT_WB);
+    return e;
+}
+
 static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
 {
     struct vcpu *v = &vm->vcpu[index];
@@ -95,7 +112,7 @@ static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
     v->index = index;
     v->core = vm->config->cores[index];
     return vcpu_create(&v->arch, pool, ept_pointer(&vm->ept),
-                       (uint16_t)(1 + vm->index * VM_VCPU_MAX + index));
+                       (uint16_t)(1 + vm->index * VM_VCPU_MAX + index), vm->apicv, vm->apic_hpa);
 }
 
 static enum err check_image(const struct vm *vm, const char **problem)
@@ -125,6 +142,8 @@ enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t t
 
     if (e == OK)
         e = create_memory(vm, pool, problem);
+    if (e == OK)
+        e = create_apic_page(vm, pool);
     for (uint32_t i = 0; e == OK && i < vm->config->vcpu_count; i++) {
         *problem = "no memory for its VMCS";
         e = create_vcpu(vm, i, pool);
@@ -201,21 +220,22 @@ static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
     msr_reset(&v->msrs);
     v->tsc_skew = 0;
     vcpu_reset(&v->arch, start, 0 - vm->tsc_start);
+    platform_set_apic_mode(v);
     if (start->mode == START_REAL) /* SDM 3A "Processor State After Reset" */
         v->arch.gpr[RDX] = cpuid_lookup(&v->cpuid, 1, 0)->eax;
     platform_advance(v);
 }
 
-static void kick_others(struct vm *vm)
+static void rouse_others(struct vm *vm)
 {
     for (uint32_t i = 1; i < vm->config->vcpu_count; i++)
-        vcpu_kick(&vm->vcpu[i]);
+        vcpu_rouse(&vm->vcpu[i]);
 }
 
 /* A life is over: no vCPU runs any more when this returns. This core may serve the console. */
 static void stop_others(struct vm *vm)
 {
-    kick_others(vm);
+    rouse_others(vm);
     while (atomic_load(&vm->parked) < vm->config->vcpu_count - 1u)
         cpu_take_interrupts();
 }
@@ -233,7 +253,7 @@ static void run_other(struct vcpu *v)
             return;
         start_vcpu(v, &at_reset);
         vcpu_loop(v);
-        vcpu_kick(&vm->vcpu[0]); /* the wish may be this vCPU's */
+        vcpu_rouse(&vm->vcpu[0]); /* the wish may be this vCPU's */
         atomic_fetch_add(&vm->parked, 1);
     }
 }
@@ -254,14 +274,14 @@ static bool start(struct vm *vm)
     start_vcpu(&vm->vcpu[0], &entry);
     atomic_store(&vm->parked, 0);
     atomic_fetch_add(&vm->life, 1);
-    kick_others(vm);
+    rouse_others(vm);
     return true;
 }
 
 static void end(struct vm *vm, enum vm_state state)
 {
     vm->state = state;
-    kick_others(vm);
+    rouse_others(vm);
     if (vm->has_exit_status)
         log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
     console_report(vm);

@@ -100,6 +100,8 @@ struct vm {
 
     uint64_t ram_hpa; /* guest-physical 0 .. config->memory - 1 is here */
     struct ept ept;
+    uint32_t apicv;    /* APICV_* that its vCPUs use */
+    uint64_t apic_hpa; /* mapped at LAPIC_GPA with APICV_ACCESS, else 0 */
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
@@ -147,8 +149,8 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 
-/* Let a vCPU of any core look at vm->wish and at its requests. Any core. */
-void vcpu_kick(struct vcpu *v);
+/* Let a vCPU look at vm->wish and at its requests, in whatever state its guest left it. Any core. */
+void vcpu_rouse(struct vcpu *v);
 
 /* Ask a vCPU for REQUEST_* bits. Any core. */
 void vcpu_request(struct vcpu *v, uint32_t bits);

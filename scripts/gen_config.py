@@ -45,7 +45,7 @@ ALL_GUEST_KEYS = tuple(dict.fromkeys(sum(TYPE_KEYS.values(), ())))
 FW_CFG_KEYS = ("files", "kernel", "initrd", "cmdline")
 FW_CFG_FILE_KEYS = ("name", "file", "string")
 
-# Bit n of guest_config.without is the n-th: enum apicv_feature in guest/config.h.
+# Bit n of guest_config.without is the n-th: enum apicv_feature in arch/x86/vcpu.h.
 FEATURES = (
     "tpr-shadow", "apic-access", "apic-registers", "virtual-interrupts", "posted-interrupts",
     "x2apic",

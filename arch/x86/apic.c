@@ -114,6 +114,11 @@ void apic_send(uint32_t id, uint8_t vector)
     icr_write(id, ICR_ASSERT | vector);
 }
 
+void apic_send_nmi(uint32_t id)
+{
+    icr_write(id, ICR_ASSERT | ICR_NMI);
+}
+
 void apic_send_init(uint32_t id)
 {
     icr_write(id, ICR_ASSERT | ICR_INIT);

@@ -27,6 +27,9 @@ void apic_eoi(void);
 /* Interrupt another core with a fixed vector. */
 void apic_send(uint32_t id, uint8_t vector);
 
+/* NMI to another core. */
+void apic_send_nmi(uint32_t id);
+
 /* INIT and start-up IPIs: start another core at real-mode page `page` (page << 12). */
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);

@@ -36,7 +36,8 @@ struct cpu {
     atomic_bool online;
     bool usable; /* entered VMX root operation */
 
-    uint64_t nmis; /* from the hardware, not followed up */
+    uint64_t nmis;            /* from the hardware, not followed up */
+    atomic_bool nmi_expected; /* another core sent one */
 
     uint64_t vmxon_hpa;
     const struct vcpu_arch *loaded; /* whose VMCS is current on this core */

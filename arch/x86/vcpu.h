@@ -46,6 +46,9 @@ enum exit_kind {
     EXIT_PIO,        /* IN/OUT, not string; `pio` */
     EXIT_PIO_STRING, /* INS/OUTS; `pio` */
     EXIT_MMIO,       /* access to guest-physical memory that is not mapped; `mmio` */
+    EXIT_APIC_WRITE, /* the hardware stored a write in the virtual-APIC page; `apic_offset` */
+    EXIT_EOI,        /* the hardware ended an interrupt that was level-triggered; `vector` */
+    EXIT_TPR,        /* TPR went below the threshold */
     EXIT_RDMSR,
     EXIT_WRMSR,
     EXIT_CR, /* MOV to a control register whose bits we own; `cr` */
@@ -65,11 +68,24 @@ enum exit_kind {
     EXIT_KIND_COUNT,
 };
 
+/* What the processor can do for a local APIC: SDM 3C "APIC Virtualization and Virtual Interrupts". */
+enum apicv_feature {
+    APICV_TPR_SHADOW = 0x01,         /* "use TPR shadow" */
+    APICV_ACCESS = 0x02,             /* "virtualize APIC accesses" */
+    APICV_REGISTERS = 0x04,          /* "APIC-register virtualization" */
+    APICV_VIRTUAL_INTERRUPTS = 0x08, /* "virtual-interrupt delivery" */
+    APICV_POSTED = 0x10,             /* "process posted interrupts" */
+    APICV_X2APIC = 0x20,             /* "virtualize x2APIC mode" */
+};
+
+enum vcpu_apic_mode { VCPU_APIC_OFF, VCPU_APIC_XAPIC, VCPU_APIC_X2APIC };
+
 struct vcpu_exit {
     enum exit_kind kind;
     uint32_t hw_reason; /* as the hardware numbers it, for logs only */
     union {
         uint8_t vector;
+        uint16_t apic_offset;
         struct {
             uint16_t port;
             uint8_t size; /* 1, 2 or 4 bytes */
@@ -161,6 +177,8 @@ struct vcpu_arch {
     uint64_t vmcs_hpa;
     uint64_t msr_bitmap_hpa;
     uint64_t io_bitmap_hpa; /* all ones: every port exits */
+    uint32_t apicv;      /* APICV_* that it uses */
+    uint64_t access_hpa; /* APIC-access page of its VM; 0 without APICV_ACCESS */
     uint64_t apic_hpa;   /* virtual-APIC page */
     uint32_t *apic_page; /* the same, mapped */
     uint64_t posted_hpa;
@@ -170,10 +188,12 @@ struct vcpu_arch {
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
     uint64_t xcr0;           /* the guest's */
 
-    uint32_t procbased;  /* primary processor-based controls as they are in the VMCS */
+    uint32_t procbased;  /* processor-based controls as they are in the VMCS */
+    uint32_t procbased2;
     uint32_t entry_info; /* event for the next entry, 0: none */
     uint32_t entry_error;
     uint32_t vpid;
+    uint8_t tpr_threshold; /* as in the VMCS */
     bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
     uint8_t timer_shift;
 };
@@ -185,11 +205,13 @@ struct vcpu_arch {
  *   a       zeroed
  *   eptp    extended-page-table pointer of its VM
  *   vpid    1..65535, unique in the machine
+ *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is
+ *   access  host-physical page that EPT maps at FEE00000H, with APICV_ACCESS
  *   return  ERR_NOMEM
  */
 struct pages;
 MUST_CHECK enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp,
-                                uint16_t vpid);
+                                uint16_t vpid, uint32_t apicv, uint64_t access);
 
 /*
  * Make the control structure current on this core and bring the vCPU to its reset state, then to
@@ -241,9 +263,29 @@ void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
 /* Whether the hardware takes posted interrupts while the guest runs. Any core. */
 static inline bool vcpu_takes_posted(const struct vcpu_arch *a)
 {
-    (void)a;
-    return false;
+    return (a->apicv & APICV_POSTED) != 0;
 }
+
+/* Whether the hardware delivers what is in the virtual-APIC page's IRR by itself. */
+static inline bool vcpu_delivers_irqs(const struct vcpu_arch *a)
+{
+    return (a->apicv & APICV_VIRTUAL_INTERRUPTS) != 0;
+}
+
+/* The mode of the local APIC changed: which of its accesses the hardware may answer. */
+void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode);
+
+/*
+ * With vcpu_delivers_irqs: IRR and ISR of the virtual-APIC page were changed by software.
+ *   rvi, svi  highest vectors in IRR and ISR, 0 for none
+ */
+void vcpu_set_irq_status(struct vcpu_arch *a, uint8_t rvi, uint8_t svi);
+
+/* With vcpu_delivers_irqs: which vectors' EOIs exit (EXIT_EOI); bit n of word m is 64m + n. */
+void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4]);
+
+/* Ask for EXIT_TPR as soon as TPR [7:4] is below this; 0: never. Nothing without a TPR shadow. */
+void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold);
 
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
 void vcpu_want_irq_window(struct vcpu_arch *a, bool want);

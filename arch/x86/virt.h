@@ -37,6 +37,15 @@ bool virt_ept_has_1g(void);
 bool virt_has_rdtscp(void);
 bool virt_has_invpcid(void);
 
+/* What this core can do for local APICs: APICV_* of arch/x86/vcpu.h. */
+uint32_t virt_apicv(void);
+
+/* Those that still work together when some are left out: each needs others. */
+uint32_t virt_apicv_complete(uint32_t features);
+
+/* Their names, each with ", " before it. */
+void virt_apicv_describe(uint32_t features, char *buf, uint32_t size);
+
 /* The optional features of this core, for the boot report: "EPT 1G, preemption timer 2^5, ...". */
 void virt_describe(char *buf, uint32_t size);
 

@@ -146,6 +146,12 @@ void apic_send(uint32_t id, uint8_t vector)
     host_fake.ipi_vector = vector;
 }
 
+void apic_send_nmi(uint32_t id)
+{
+    host_fake.sent_nmis++;
+    host_fake.ipi_id = id;
+}
+
 void host_interrupt(uint8_t vector)
 {
     host_fake.irqs++;

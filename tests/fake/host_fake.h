@@ -33,6 +33,7 @@ struct host_fake {
     unsigned ipis;
     uint32_t ipi_id;
     uint8_t ipi_vector;
+    unsigned sent_nmis;
     unsigned irqs;
     uint8_t irq_vector;
     unsigned nmis;

@@ -65,7 +65,8 @@ bool vcpu_fake_take(struct vcpu_fake_event *out)
 
 /* --- set-up ----------------------------------------------------------------------------------- */
 
-enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid)
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid,
+                     uint32_t apicv, uint64_t access)
 {
     a->eptp = eptp;
     a->vpid = vpid;
@@ -77,6 +78,8 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
         e = pages_alloc(pool, &a->posted_hpa);
     if (e != OK)
         return e;
+    a->apicv = apicv;
+    a->access_hpa = access;
     a->apic_page = phys_table(a->apic_hpa);
     a->posted = phys_table(a->posted_hpa);
     return OK;
@@ -398,6 +401,33 @@ void vcpu_print(struct vcpu_arch *a)
     vcpu_fake.prints++;
 }
 
+void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
+{
+    (void)a;
+    vcpu_fake.apic_mode = mode;
+}
+
+void vcpu_set_irq_status(struct vcpu_arch *a, uint8_t rvi, uint8_t svi)
+{
+    if (!vcpu_delivers_irqs(a))
+        fail("there is no guest interrupt status");
+    vcpu_fake.rvi = rvi;
+    vcpu_fake.svi = svi;
+}
+
+void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
+{
+    if (!vcpu_delivers_irqs(a))
+        fail("there is no EOI-exit bitmap");
+    memcpy(vcpu_fake.eoi_exits, vectors, sizeof(vcpu_fake.eoi_exits));
+}
+
+void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
+{
+    (void)a;
+    vcpu_fake.tpr_threshold = threshold;
+}
+
 /* --- arch/x86/virt.h -------------------------------------------------------------------------- */
 
 bool virt_ept_has_2m(void)
@@ -408,6 +438,16 @@ bool virt_ept_has_2m(void)
 bool virt_ept_has_1g(void)
 {
     return false;
+}
+
+uint32_t virt_apicv(void)
+{
+    return vcpu_fake.apicv;
+}
+
+uint32_t virt_apicv_complete(uint32_t features)
+{
+    return features;
 }
 
 bool virt_has_rdtscp(void)

@@ -40,6 +40,7 @@ struct vcpu_fake {
     uint64_t pdpte[4];
     uint64_t cr4_allowed;       /* bits that vcpu_write_cr4 accepts */
     unsigned phys_bits;         /* MAXPHYADDR, for reserved bits of PDPTEs */
+    uint32_t apicv;             /* APICV_* that the hardware has */
     bool no_rdtscp, no_invpcid; /* controls the hardware does not have */
     unsigned insn_len;          /* what vcpu_skip adds to RIP; at first 2 */
 
@@ -54,6 +55,9 @@ struct vcpu_fake {
     uint64_t delivered[256]; /* by vector, interrupts only */
 
     bool irq_window, nmi_window; /* wanted */
+    enum vcpu_apic_mode apic_mode;
+    uint8_t rvi, svi, tpr_threshold;
+    uint64_t eoi_exits[4];
     unsigned entries;
     unsigned skips;      /* calls of vcpu_skip */
     unsigned skip_bytes; /* calls of vcpu_skip_bytes */

@@ -33,16 +33,25 @@ static const uint32_t passthrough_msrs[] = {
     MSR_FMASK,       MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
 };
 
+#define APIC_ACCESS_GPA  0xfee00000ull /* where vcpu_create's `access` is mapped */
+#define APIC_PAGE_TPR    (0x080 / 4)   /* word in the virtual-APIC page */
+
 #define MSR_BITMAP_READ  0x000
 #define MSR_BITMAP_WRITE 0x800
 #define MSR_BITMAP_HIGH  0x400 /* offset of C0000000H..C0001FFFH */
 
-static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
+static void msr_set(uint8_t *bitmap, uint32_t access, uint32_t msr, bool exits)
 {
     uint32_t bit = msr & 0x1fff;
-    uint32_t byte = access + (msr >= 0xc0000000 ? MSR_BITMAP_HIGH : 0) + bit / 8;
+    uint8_t *byte = &bitmap[access + (msr >= 0xc0000000 ? MSR_BITMAP_HIGH : 0) + bit / 8];
+    uint8_t mask = (uint8_t)(1u << bit % 8);
 
-    bitmap[byte] &= (uint8_t) ~(1u << bit % 8);
+    *byte = (uint8_t)(exits ? *byte | mask : *byte & ~mask);
+}
+
+static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
+{
+    msr_set(bitmap, access, msr, false);
 }
 
 static void make_msr_bitmap(uint8_t *bitmap)
@@ -59,7 +68,8 @@ static void make_msr_bitmap(uint8_t *bitmap)
     }
 }
 
-enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid)
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid,
+                     uint32_t apicv, uint64_t access)
 {
     uint64_t *const out[] = {&a->vmcs_hpa, &a->msr_bitmap_hpa, &a->io_bitmap_hpa, &a->apic_hpa,
                              &a->posted_hpa};
@@ -76,6 +86,8 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
     a->posted = phys_table(a->posted_hpa);
     a->eptp = eptp;
     a->vpid = vpid;
+    a->apicv = apicv;
+    a->access_hpa = access;
     return OK;
 }
 
@@ -299,6 +311,18 @@ static void decode_ept_violation(struct vcpu_exit *x)
     x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
 }
 
+/* An access that the hardware did not answer from the virtual-APIC page; event delivery as above. */
+static void decode_apic_access(struct vcpu_exit *x)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t type = field_get(q, QUAL_APIC_TYPE);
+
+    x->kind = type <= 2 ? EXIT_MMIO : EXIT_UNKNOWN;
+    x->u.mmio.gpa = APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET);
+    x->u.mmio.write = type == 1;
+    x->u.mmio.fetch = type == 2;
+}
+
 /* What was being delivered when the exception came is lost unless it is delivered again. */
 static void decode_exception(struct vcpu_exit *x)
 {
@@ -350,6 +374,11 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     case REASON_TASK_SWITCH: x->kind = EXIT_TASK_SWITCH; break;
     case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
     case REASON_XSETBV: x->kind = EXIT_XSETBV; break;
+    case REASON_TPR: x->kind = EXIT_TPR; break;
+    case REASON_EOI:
+        x->kind = EXIT_EOI;
+        x->u.vector = (uint8_t)vmread(VMCS_EXIT_QUALIFICATION);
+        break;
     case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
     case REASON_WBINVD:
     case REASON_INVD: x->kind = EXIT_NOP; break;
@@ -377,6 +406,11 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
     case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_CR: decode_cr(x); break;
+    case REASON_APIC_WRITE:
+        x->kind = EXIT_APIC_WRITE;
+        x->u.apic_offset = (uint16_t)(vmread(VMCS_EXIT_QUALIFICATION) & QUAL_APIC_OFFSET);
+        break;
+    case REASON_APIC_ACCESS: decode_apic_access(x); break;
     default: decode_rare(x, reason); break;
     }
 }
@@ -488,6 +522,78 @@ void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
 void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
 {
     want_window(a, PROC_NMI_WINDOW, want);
+}
+
+/* --- the local APIC's help -------------------------------------------------------------------- */
+
+/* x2APIC registers that the virtual-APIC page can answer for; PPR only where the hardware keeps it.
+ * Not the ICR, whose two halves lie apart there, nor the current count. */
+#define X2APIC_READABLE 0x41fc01ffffffa10cull /* bit n: MSR 800H + n */
+#define X2APIC_TPR      0x08u
+#define X2APIC_PPR      0x0au
+#define X2APIC_EOI      0x0bu
+#define X2APIC_SELF_IPI 0x3fu
+
+static void open_x2apic(struct vcpu_arch *a, bool on)
+{
+    uint8_t *bitmap = phys_table(a->msr_bitmap_hpa);
+    bool registers = on && (a->apicv & APICV_REGISTERS) != 0;
+    bool vid = on && vcpu_delivers_irqs(a);
+
+    for (uint32_t n = 0; n < 64; n++)
+        msr_set(bitmap, MSR_BITMAP_READ, MSR_X2APIC_FIRST + n,
+                !(registers && (X2APIC_READABLE >> n & 1) != 0));
+    msr_set(bitmap, MSR_BITMAP_READ, MSR_X2APIC_FIRST + X2APIC_TPR, !on);
+    msr_set(bitmap, MSR_BITMAP_READ, MSR_X2APIC_FIRST + X2APIC_PPR, !(registers && vid));
+    msr_set(bitmap, MSR_BITMAP_WRITE, MSR_X2APIC_FIRST + X2APIC_TPR, !on);
+    msr_set(bitmap, MSR_BITMAP_WRITE, MSR_X2APIC_FIRST + X2APIC_EOI, !vid);
+    msr_set(bitmap, MSR_BITMAP_WRITE, MSR_X2APIC_FIRST + X2APIC_SELF_IPI, !vid);
+}
+
+void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
+{
+    bool xapic = mode == VCPU_APIC_XAPIC && (a->apicv & APICV_ACCESS) != 0;
+    bool x2apic = mode == VCPU_APIC_X2APIC && (a->apicv & APICV_X2APIC) != 0;
+    uint32_t controls = a->procbased2 & ~(PROC2_APIC_ACCESS | PROC2_X2APIC | PROC2_APIC_REGS);
+
+    if (xapic)
+        controls |= PROC2_APIC_ACCESS;
+    if (x2apic)
+        controls |= PROC2_X2APIC;
+    if ((xapic || x2apic) && (a->apicv & APICV_REGISTERS) != 0)
+        controls |= PROC2_APIC_REGS;
+    open_x2apic(a, x2apic);
+    a->procbased2 = controls;
+    vmwrite(VMCS_PROC_CONTROLS2, controls);
+}
+
+void vcpu_set_irq_status(struct vcpu_arch *a, uint8_t rvi, uint8_t svi)
+{
+    uint8_t vppr = (uint8_t)(a->apic_page[APIC_PAGE_TPR] & 0xf0);
+
+    vmwrite(VMCS_GUEST_IRQ_STATUS, (uint64_t)svi << 8 | rvi);
+    /*
+     * A processor that is entered halted wakes for an interrupt it can take. Bochs does not, so it
+     * is entered active; the interrupt comes before the next instruction either way.
+     */
+    if ((rvi & 0xf0) > vppr && (rvi & 0xf0) > (svi & 0xf0) &&
+        (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0)
+        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+}
+
+void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
+{
+    (void)a;
+    for (unsigned i = 0; i < 4; i++)
+        vmwrite(VMCS_EOI_EXIT_BITMAP0 + 2 * i, vectors[i]);
+}
+
+void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
+{
+    if (threshold == a->tpr_threshold || (a->apicv & APICV_TPR_SHADOW) == 0)
+        return;
+    a->tpr_threshold = threshold;
+    vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
 void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)

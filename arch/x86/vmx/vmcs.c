@@ -54,26 +54,55 @@ uint64_t vmcs_cr4_allowed(void)
     return allowed;
 }
 
+/* "APIC Virtualization"; the accesses themselves are switched by vcpu_set_apic_mode(). */
+static void setup_apicv(struct vcpu_arch *a)
+{
+    a->tpr_threshold = 0;
+    if ((a->apicv & APICV_TPR_SHADOW) != 0) {
+        vmwrite_checked(VMCS_VIRTUAL_APIC, a->apic_hpa);
+        vmwrite_checked(VMCS_TPR_THRESHOLD, 0);
+    }
+    if ((a->apicv & APICV_ACCESS) != 0)
+        vmwrite_checked(VMCS_APIC_ACCESS, a->access_hpa);
+    if ((a->apicv & APICV_VIRTUAL_INTERRUPTS) != 0) {
+        vmwrite_checked(VMCS_GUEST_IRQ_STATUS, 0);
+        for (unsigned i = 0; i < 4; i++)
+            vmwrite_checked(VMCS_EOI_EXIT_BITMAP0 + 2 * i, 0);
+    }
+    if ((a->apicv & APICV_POSTED) != 0) {
+        vmwrite_checked(VMCS_POSTED_VECTOR, HOST_VECTOR_POSTED);
+        vmwrite_checked(VMCS_POSTED_DESCRIPTOR, a->posted_hpa);
+    }
+}
+
 /* "VM-Execution Control Fields" */
 static void setup_execution_controls(struct vcpu_arch *a)
 {
     uint32_t pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI;
     uint32_t proc2 =
         PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD;
+    uint32_t cr8 = PROC_CR8_LOAD | PROC_CR8_STORE;
 
+    if ((a->apicv & APICV_TPR_SHADOW) != 0)
+        cr8 = PROC_TPR_SHADOW;
+    if ((a->apicv & APICV_VIRTUAL_INTERRUPTS) != 0)
+        proc2 |= PROC2_VID;
+    if ((a->apicv & APICV_POSTED) != 0)
+        pin |= PIN_POSTED_INTERRUPTS;
     a->has_timer = !apic_has_tsc_deadline();
     a->timer_shift = (uint8_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT);
     if (a->has_timer)
         pin |= PIN_PREEMPTION_TIMER;
     a->procbased = vmx_control(vmx_control_msr(VMX_PROC),
-                               PROC_TSC_OFFSET | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE |
-                                   PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT |
+                               PROC_TSC_OFFSET | PROC_RDPMC | cr8 | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT |
                                    PROC_SECONDARY) &
                    ~(PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG);
 
     vmwrite_checked(VMCS_PIN_CONTROLS, vmx_control(vmx_control_msr(VMX_PIN), pin));
     vmwrite_checked(VMCS_PROC_CONTROLS, a->procbased);
-    vmwrite_checked(VMCS_PROC_CONTROLS2, vmx_control(MSR_VMX_PROCBASED2, proc2));
+    a->procbased2 = vmx_control(MSR_VMX_PROCBASED2, proc2);
+    vmwrite_checked(VMCS_PROC_CONTROLS2, a->procbased2);
+    setup_apicv(a);
     vmwrite_checked(VMCS_EXCEPTION_BITMAP, EXCEPTIONS_SEEN);
     vmwrite_checked(VMCS_PF_ERROR_MASK, 0);
     vmwrite_checked(VMCS_PF_ERROR_MATCH, 0);

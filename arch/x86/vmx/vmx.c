@@ -8,6 +8,7 @@
 #include "lib/bits.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
+#include "lib/string.h"
 #include "mm/phys.h"
 
 #define CPUID1_ECX_VMX BIT32(5)
@@ -203,6 +204,52 @@ bool virt_has_invpcid(void)
     return vmx_control_allowed(VMX_PROC2, PROC2_INVPCID);
 }
 
+/* In the order of the bits of enum apicv_feature. */
+static const struct {
+    enum vmx_control_set set;
+    uint32_t bit;
+    uint32_t needs; /* APICV_* */
+    const char *name;
+} apicv[] = {
+    {VMX_PROC,  PROC_TPR_SHADOW,       0,                        "TPR shadow"                },
+    {VMX_PROC2, PROC2_APIC_ACCESS,     APICV_TPR_SHADOW,         "APIC accesses"             },
+    {VMX_PROC2, PROC2_APIC_REGS,       APICV_TPR_SHADOW,         "APIC registers"            },
+    {VMX_PROC2, PROC2_VID,             APICV_TPR_SHADOW,         "virtual-interrupt delivery"},
+    {VMX_PIN,   PIN_POSTED_INTERRUPTS, APICV_VIRTUAL_INTERRUPTS, "posted interrupts"         },
+    {VMX_PROC2, PROC2_X2APIC,          APICV_TPR_SHADOW,         "x2APIC"                    },
+};
+
+uint32_t virt_apicv(void)
+{
+    uint32_t features = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(apicv); i++) {
+        if (vmx_control_allowed(apicv[i].set, apicv[i].bit))
+            features |= BIT32(i);
+    }
+    return virt_apicv_complete(features);
+}
+
+uint32_t virt_apicv_complete(uint32_t features)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(apicv); i++) {
+        if ((features & apicv[i].needs) != apicv[i].needs)
+            features &= ~BIT32(i);
+    }
+    return features;
+}
+
+void virt_apicv_describe(uint32_t features, char *buf, uint32_t size)
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (unsigned i = 0; i < ARRAY_LEN(apicv); i++) {
+        if ((features & BIT32(i)) != 0)
+            len += fmt_print(buf + len, size - len, ", %s", apicv[i].name);
+    }
+}
+
 void virt_describe(char *buf, uint32_t size)
 {
     static const struct {
@@ -210,20 +257,16 @@ void virt_describe(char *buf, uint32_t size)
         uint32_t bit;
         const char *name;
     } optional[] = {
-        {VMX_PROC,  PROC_TPR_SHADOW,       "TPR shadow"                },
-        {VMX_PROC2, PROC2_APIC_ACCESS,     "APIC accesses"             },
-        {VMX_PROC2, PROC2_APIC_REGS,       "APIC registers"            },
-        {VMX_PROC2, PROC2_VID,             "virtual-interrupt delivery"},
-        {VMX_PIN,   PIN_POSTED_INTERRUPTS, "posted interrupts"         },
-        {VMX_PROC2, PROC2_X2APIC,          "x2APIC"                    },
-        {VMX_PROC2, PROC2_TSC_SCALING,     "TSC scaling"               },
-        {VMX_PROC2, PROC2_INVPCID,         "INVPCID"                   },
-        {VMX_PROC2, PROC2_XSAVES,          "XSAVES"                    },
+        {VMX_PROC2, PROC2_TSC_SCALING, "TSC scaling"},
+        {VMX_PROC2, PROC2_INVPCID,     "INVPCID"    },
+        {VMX_PROC2, PROC2_XSAVES,      "XSAVES"     },
     };
     size_t len =
         fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u", virt_ept_has_1g() ? "+1G" : "",
                   1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
 
+    virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
+    len = strlen(buf);
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
         if (vmx_control_allowed(optional[i].set, optional[i].bit))
             len += fmt_print(buf + len, size - len, ", %s", optional[i].name);

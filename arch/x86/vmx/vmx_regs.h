@@ -169,6 +169,9 @@
 #define REASON_MWAIT           36
 #define REASON_MONITOR         39
 #define REASON_ENTRY_MCE       41
+#define REASON_TPR             43
+#define REASON_APIC_ACCESS     44
+#define REASON_EOI             45
 #define REASON_EPT_VIOLATION   48
 #define REASON_EPT_MISCONFIG   49
 #define REASON_INVEPT          50
@@ -176,6 +179,7 @@
 #define REASON_INVVPID         53
 #define REASON_WBINVD          54
 #define REASON_XSETBV          55
+#define REASON_APIC_WRITE      56
 #define REASON_ENTRY_FAILED    0x80000000u /* [31] */
 
 /* Exit qualifications. SDM 3C "Basic VM-Exit Information". */
@@ -189,6 +193,8 @@
 #define QUAL_IO_REP       0x00000020ull /* [5] */
 #define QUAL_IO_PORT      0xffff0000ull /* [31:16] */
 #define INSN_INFO_ASIZE   0x00000380ull /* VM-exit instruction information [9:7] of INS, OUTS */
+#define QUAL_APIC_OFFSET  0x00000fffull /* APIC access [11:0]; APIC write: the same */
+#define QUAL_APIC_TYPE    0x0000f000ull /* [15:12] 0 linear read, 1 write, 2 fetch; others rare */
 #define QUAL_EPT_WRITE    0x00000002ull /* [1] */
 #define QUAL_EPT_FETCH    0x00000004ull /* [2] */
 #define QUAL_EPT_NMI_IRET 0x00001000ull /* [12] NMI unblocking due to IRET */
@@ -204,6 +210,7 @@
 #define VMCS_GUEST_GS_SELECTOR     0x080a
 #define VMCS_GUEST_LDTR_SELECTOR   0x080c
 #define VMCS_GUEST_TR_SELECTOR     0x080e
+#define VMCS_GUEST_IRQ_STATUS      0x0810
 #define VMCS_HOST_ES_SELECTOR      0x0c00
 #define VMCS_HOST_CS_SELECTOR      0x0c02
 #define VMCS_HOST_SS_SELECTOR      0x0c04
@@ -224,6 +231,7 @@
 #define VMCS_APIC_ACCESS           0x2014
 #define VMCS_POSTED_DESCRIPTOR     0x2016
 #define VMCS_EPT_POINTER           0x201a
+#define VMCS_EOI_EXIT_BITMAP0      0x201c
 #define VMCS_GUEST_PHYSICAL        0x2400
 #define VMCS_LINK_POINTER          0x2800
 #define VMCS_GUEST_DEBUGCTL        0x2802
