@@ -280,6 +280,21 @@ static bool route_console(void)
     return routed;
 }
 
+/* One line, and another for each block of host memory besides the one at guest-physical 0. */
+static void report_guest(const struct vm *vm)
+{
+    const struct guest_config *c = vm->config;
+    const struct ept_range *m = vm->memory;
+
+    log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0], c->memory / MIB,
+             m[0].hpa, vm->ept.root_hpa);
+    for (uint32_t i = 1; i < vm->memory_count; i++) {
+        if (m[i].hpa - m[i].gpa != m[0].hpa)
+            log_line("guest %s: its %s from %lx on: %lu KiB at %lx", c->name,
+                     (m[i].perms & EPT_W) != 0 ? "RAM" : "ROM", m[i].gpa, m[i].len / KIB, m[i].hpa);
+    }
+}
+
 static void create_guests(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
@@ -296,13 +311,10 @@ static void create_guests(void)
 
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        struct mem_range ram = {vms[i].ram_hpa, c->memory};
-
         /* Looks at the tables as they are, not as they were meant. */
-        if (!ept_ok(&vms[i].ept, &ram, 1))
-            panic("guest %s: its EPT reaches more than its memory", c->name);
-        log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0],
-                 c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
+        if (!ept_ok(&vms[i].ept, vms[i].memory, vms[i].memory_count))
+            panic("guest %s: its EPT is not a map of its memory", c->name);
+        report_guest(&vms[i]);
     }
 }
 

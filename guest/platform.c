@@ -3,6 +3,7 @@
 
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
+#include "guest/gmem.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/time.h"
@@ -504,12 +505,12 @@ static bool is_register_page(const struct vcpu *v, uint64_t gpa, unsigned size)
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     unsigned shift = 8 * (unsigned)(gpa & 3);
-    uint64_t value;
+    uint64_t value = 0;
 
     spin_lock(&v->vm->lock);
     if (is_register_page(v, gpa, size)) {
         value = register_read(v, align_down(gpa, 4)) >> shift & size_mask(size);
-    } else {
+    } else if (!gmem_read(v->vm, gpa, &value, size)) { /* ROM, read by what also writes to it */
         v->vm->unclaimed_io++;
         value = size_mask(size);
     }

@@ -27,7 +27,10 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX 8 /* scripts/gen_config.py: MAX_VCPUS */
+#define VM_VCPU_MAX   8 /* scripts/gen_config.py: MAX_VCPUS */
+
+/* RAM below A0000H, to 3 GiB, above 4 GiB; ROM. */
+#define VM_RANGES_MAX 4
 
 struct vm;
 
@@ -76,8 +79,9 @@ struct vm {
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
 
-    uint64_t ram_hpa; /* guest-physical 0 .. config->memory - 1 is here */
-    struct ept ept;
+    struct ept_range memory[VM_RANGES_MAX]; /* RAM, ascending, then ROM; never changes: load.c */
+    uint32_t memory_count;
+    struct ept ept;     /* maps these */
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
