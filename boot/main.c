@@ -280,12 +280,31 @@ static bool route_console(void)
     return routed;
 }
 
+/* One line, and another for each block of host memory besides the one at guest-physical 0. */
+static void report_guest(const struct vm *vm)
+{
+    const struct guest_config *c = vm->config;
+    const struct ept_range *m = vm->memory;
+    char text[120];
+
+    log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0], c->memory / MIB,
+             m[0].hpa, vm->ept.root_hpa);
+    for (uint32_t i = 1; i < c->vcpu_count; i++)
+        log_line("guest %s: vCPU %u on core %u", c->name, i, c->cores[i]);
+    virt_apicv_describe(vm->apicv, text, sizeof(text));
+    log_line("guest %s: local APIC: %s", c->name, text[0] != '\0' ? text + 2 : "software only");
+    for (uint32_t i = 1; i < vm->memory_count; i++) {
+        if (m[i].hpa - m[i].gpa != m[0].hpa)
+            log_line("guest %s: its %s from %lx on: %lu KiB at %lx", c->name,
+                     (m[i].perms & EPT_W) != 0 ? "RAM" : "ROM", m[i].gpa, m[i].len / KIB, m[i].hpa);
+    }
+}
+
 static void create_guests(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
         const struct guest_config *c = &machine_config.guests[i];
         const char *problem = NULL;
-        char text[120];
 
         for (uint32_t n = 0; n < c->vcpu_count; n++) {
             if (c->cores[n] >= cpu_count)
@@ -297,18 +316,10 @@ static void create_guests(void)
 
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        const struct mem_range ranges[] = {
-            {vms[i].ram_hpa, c->memory},
-            {vms[i].apic_hpa, PAGE_SIZE},
-        };
-
         /* Looks at the tables as they are, not as they were meant. */
-        if (!ept_ok(&vms[i].ept, ranges, vms[i].apic_hpa != 0 ? 2 : 1))
-            panic("guest %s: its EPT reaches more than its memory", c->name);
-        virt_apicv_describe(vms[i].apicv, text, sizeof(text));
-        log_line("guest %s: local APIC: %s", c->name, text[0] != '\0' ? text + 2 : "software only");
-        log_line("guest %s: %u vCPUs from core %u, %lu MiB at %lx, EPT %lx", c->name, c->vcpu_count, c->cores[0],
-                 c->memory / MIB, vms[i].ram_hpa, vms[i].ept.root_hpa);
+        if (!ept_ok(&vms[i].ept, vms[i].memory, vm_mapped_count(&vms[i])))
+            panic("guest %s: its EPT is not a map of its memory", c->name);
+        report_guest(&vms[i]);
     }
 }
 

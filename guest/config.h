@@ -34,7 +34,7 @@ struct guest_config {
     enum guest_type type;
     const uint16_t *cores;     /* physical cores by index in the boot report's list */
     uint16_t vcpu_count;       /* length of cores; 1..8 */
-    uint64_t memory;           /* bytes, a multiple of 2 MiB, 16 MiB..3 GiB for now */
+    uint64_t memory;           /* bytes, a multiple of 2 MiB, 16 MiB..64 GiB */
     struct guest_image kernel; /* bzImage, raw image, or ROM of 4 KiB..16 MiB in steps of 4 KiB */
     struct guest_image initrd; /* linux only */
     const char *cmdline;       /* linux only; never NULL */

@@ -7,11 +7,19 @@
 #include "lib/string.h"
 #include "mm/phys.h"
 
-static bool in_ram(const struct vm *vm, uint64_t gpa, size_t len)
+/* Find the host address of a range that lies in one piece of memory with the rights perms. */
+static bool find(const struct vm *vm, uint64_t gpa, size_t len, unsigned perms, uint64_t *hpa)
 {
-    uint64_t size = vm->config->memory;
+    for (uint32_t i = 0; i < vm->memory_count; i++) {
+        const struct ept_range *r = &vm->memory[i];
+        uint64_t offset = gpa - r->gpa;
 
-    return gpa <= size && len <= size - gpa;
+        if (gpa >= r->gpa && offset <= r->len && len <= r->len - offset) {
+            *hpa = r->hpa + offset;
+            return (r->perms & perms) == perms;
+        }
+    }
+    return false;
 }
 
 /* Bytes from hpa to the end of its 2 MiB block: what one window shows. */
@@ -25,18 +33,19 @@ static size_t window_len(uint64_t hpa, size_t len)
 bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 {
     uint8_t *to = buf;
+    uint64_t hpa;
 
-    if (!in_ram(vm, gpa, len))
+    if (!find(vm, gpa, len, EPT_R, &hpa))
         return false;
     if (len == 8 && is_aligned(gpa, 8)) { /* a page-table entry */
-        *(uint64_t *)buf = *(const volatile uint64_t *)phys_window(vm->ram_hpa + gpa);
+        *(uint64_t *)buf = *(const volatile uint64_t *)phys_window(hpa);
         return true;
     }
     if (len == 4 && is_aligned(gpa, 4)) {
-        *(uint32_t *)buf = *(const volatile uint32_t *)phys_window(vm->ram_hpa + gpa);
+        *(uint32_t *)buf = *(const volatile uint32_t *)phys_window(hpa);
         return true;
     }
-    for (uint64_t hpa = vm->ram_hpa + gpa; len > 0;) {
+    while (len > 0) {
         size_t n = window_len(hpa, len);
 
         memcpy(to, phys_window(hpa), n);
@@ -47,13 +56,13 @@ bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
     return true;
 }
 
-bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+static bool copy_in(struct vm *vm, uint64_t gpa, const uint8_t *from, size_t len, unsigned perms)
 {
-    const uint8_t *from = buf;
+    uint64_t hpa;
 
-    if (!in_ram(vm, gpa, len))
+    if (!find(vm, gpa, len, perms, &hpa))
         return false;
-    for (uint64_t hpa = vm->ram_hpa + gpa; len > 0;) {
+    while (len > 0) {
         size_t n = window_len(hpa, len);
 
         memcpy(phys_window(hpa), from, n);
@@ -64,10 +73,32 @@ bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
     return true;
 }
 
+bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+    return copy_in(vm, gpa, buf, len, EPT_W);
+}
+
+bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+    return copy_in(vm, gpa, buf, len, EPT_R);
+}
+
+static void scrub_range(uint64_t hpa, uint64_t len)
+{
+    while (len > 0) {
+        size_t n = window_len(hpa, len);
+
+        memset(phys_window(hpa), 0, n);
+        hpa += n;
+        len -= n;
+        cpu_take_interrupts(); /* of gigabytes: the console does not wait for the whole */
+    }
+}
+
 void gmem_scrub(struct vm *vm)
 {
-    for (uint64_t gpa = 0; gpa < vm->config->memory; gpa += PAGE_2M) {
-        memset(phys_window(vm->ram_hpa + gpa), 0, PAGE_2M);
-        cpu_take_interrupts(); /* of gigabytes: the console does not wait for the whole */
+    for (uint32_t i = 0; i < vm->memory_count; i++) {
+        if ((vm->memory[i].perms & EPT_W) != 0)
+            scrub_range(vm->memory[i].hpa, vm->memory[i].len);
     }
 }

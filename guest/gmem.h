@@ -10,30 +10,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/bits.h"
 #include "lib/compiler.h"
 
 struct vm;
 
+/* Where a guest's RAM lies: from 0 up to the hole that devices are in, the rest above the hole. */
+#define GMEM_HOLE_GPA (3 * GIB)
+#define GMEM_HIGH_GPA (4 * GIB)
+#define GMEM_MAX      (64 * GIB)
+
+/* How many bytes of `memory` are below the hole; the others begin at GMEM_HIGH_GPA. */
+static inline uint64_t gmem_low_len(uint64_t memory)
+{
+    return memory < GMEM_HOLE_GPA ? memory : GMEM_HOLE_GPA;
+}
+
 /*
  * Copy from guest memory.
- *   vm      whose memory; its own RAM only, never a device page, a hole or another guest's
+ *   vm      whose memory; its own RAM or ROM only, never a device page, a hole or another guest's
  *   gpa     guest-physical address of the first byte; any value, from the guest or not
  *   buf     len bytes of the hypervisor's
  *   len     bytes; 0 is allowed; the range may cross pages
- *   return  false if any byte of the range is not guest RAM or the range wraps past 2^64: buf is
- *           unchanged then
- * The guest's other cores may write meanwhile: the copy is not a snapshot. An aligned read of 1, 2,
- * 4 or 8 bytes is one access, so that a page-table entry is never seen half written.
- * Context: any core that runs or loads this VM; takes no lock.
+ *   return  false if the range is not inside one of vm->memory: buf is unchanged then. RAM that
+ * ends where other memory begins (ROM at 4 GiB, RAM above) counts as ending there The guest's other
+ * cores may write meanwhile: the copy is not a snapshot. An aligned read of 1, 2, 4 or 8 bytes is
+ * one access, so that a page-table entry is never seen half written. Context: any core that runs or
+ * loads this VM; takes no lock.
  */
 MUST_CHECK bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 
 /*
- * Copy to guest memory. As gmem_read(); false: guest memory is unchanged.
+ * Copy to guest memory. As gmem_read(), but to RAM only; false: guest memory is unchanged.
  */
 MUST_CHECK bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
 
-/* Zero all of a guest's memory: nothing of another guest, or of a former life, is left in it. */
+/* The same to RAM and ROM: for loaders, while the guest does not run. */
+MUST_CHECK bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+/* Zero all of a guest's RAM: nothing of another guest, or of a former life, is left in it. */
 void gmem_scrub(struct vm *vm);
 
 #endif

@@ -110,6 +110,7 @@ static enum err place_kernel(struct linux_layout *l, const char **problem)
     const struct linux_setup_header *h = &l->header;
     uint64_t align = h->relocatable_kernel ? h->kernel_alignment : PAGE_SIZE;
     uint64_t need = h->init_size > l->code_len ? h->init_size : l->code_len;
+    uint64_t low_end = gmem_low_len(l->memory);
 
     if (align == 0 || !is_aligned(align, PAGE_SIZE) || (align & (align - 1)) != 0) {
         *problem = "the kernel's alignment is no power of two of at least a page";
@@ -119,7 +120,7 @@ static enum err place_kernel(struct linux_layout *l, const char **problem)
         *problem = "the kernel's preferred address is below 1 MiB or not aligned";
         return ERR_UNSUPPORTED;
     }
-    if (h->pref_address > l->memory || need > l->memory - h->pref_address) {
+    if (h->pref_address > low_end || need > low_end - h->pref_address) {
         *problem = "the guest's memory is too small for the kernel";
         return ERR_NOMEM;
     }
@@ -139,7 +140,7 @@ static enum err place_initrd(struct linux_layout *l, size_t len, const char **pr
     if (len == 0) {
         return OK;
     }
-    top = top < l->memory ? top : l->memory;
+    top = top < gmem_low_len(l->memory) ? top : gmem_low_len(l->memory);
     if (len > top || align_down(top - len, PAGE_SIZE) < l->kernel_end_gpa) {
         *problem = "the guest's memory is too small for kernel and initrd";
         return ERR_NOMEM;
@@ -182,9 +183,8 @@ enum err linux_check(const struct guest_image *kernel, size_t initrd_len, uint64
 
     *problem = NULL;
     memset(out, 0, sizeof(*out));
-    if (memory <= LINUX_HIGH_RAM_GPA || memory > LINUX_MEMORY_MAX ||
-        !is_aligned(memory, PAGE_SIZE)) {
-        *problem = "the guest's memory is not whole pages between 1 MiB and 3 GiB";
+    if (memory <= LINUX_HIGH_RAM_GPA || memory > GMEM_MAX || !is_aligned(memory, PAGE_SIZE)) {
+        *problem = "the guest's memory is not whole pages between 1 MiB and 64 GiB";
         return ERR_RANGE;
     }
     if (kernel->len < LINUX_HEADER_OFFSET + sizeof(out->header)) {
@@ -197,13 +197,19 @@ enum err linux_check(const struct guest_image *kernel, size_t initrd_len, uint64
     return e == OK ? check_cmdline(out, cmdline, problem) : e;
 }
 
-void linux_e820(uint64_t memory, struct linux_e820_entry out[LINUX_E820_COUNT])
+uint8_t linux_e820(uint64_t memory, struct linux_e820_entry out[LINUX_E820_MAX])
 {
+    uint64_t low_end = gmem_low_len(memory);
+
     out[0] = (struct linux_e820_entry){0, LINUX_LOW_RAM_END, LINUX_E820_RAM};
     out[1] = (struct linux_e820_entry){LINUX_LOW_RAM_END, LINUX_HIGH_RAM_GPA - LINUX_LOW_RAM_END,
                                        LINUX_E820_RESERVED};
     out[2] =
-        (struct linux_e820_entry){LINUX_HIGH_RAM_GPA, memory - LINUX_HIGH_RAM_GPA, LINUX_E820_RAM};
+        (struct linux_e820_entry){LINUX_HIGH_RAM_GPA, low_end - LINUX_HIGH_RAM_GPA, LINUX_E820_RAM};
+    if (memory == low_end)
+        return 3;
+    out[3] = (struct linux_e820_entry){GMEM_HIGH_GPA, memory - low_end, LINUX_E820_RAM};
+    return 4;
 }
 
 /* One page of table entries first, first + step, ...; count of them, then not-present ones. */
@@ -273,16 +279,16 @@ static bool write_header(struct vm *vm, const struct guest_image *kernel,
 static bool write_boot_params(struct vm *vm, const struct guest_image *kernel,
                               const struct linux_layout *l, uint64_t rsdp_gpa)
 {
-    struct linux_e820_entry e820[LINUX_E820_COUNT];
-    uint8_t e820_entries = LINUX_E820_COUNT;
+    struct linux_e820_entry e820[LINUX_E820_MAX];
+    uint8_t e820_entries = linux_e820(l->memory, e820);
 
     _Static_assert(PARAMS_SIZE == PTE_COUNT * sizeof(uint64_t), "write_table clears one page");
-    linux_e820(l->memory, e820);
     return write_table(vm, LINUX_BOOT_PARAMS_GPA, 0, 0, 0) && write_header(vm, kernel, l) &&
            gmem_write(vm, LINUX_BOOT_PARAMS_GPA + PARAMS_RSDP, &rsdp_gpa, sizeof(rsdp_gpa)) &&
            gmem_write(vm, LINUX_BOOT_PARAMS_GPA + PARAMS_E820_ENTRIES, &e820_entries,
                       sizeof(e820_entries)) &&
-           gmem_write(vm, LINUX_BOOT_PARAMS_GPA + PARAMS_E820_TABLE, e820, sizeof(e820));
+           gmem_write(vm, LINUX_BOOT_PARAMS_GPA + PARAMS_E820_TABLE, e820,
+                      e820_entries * sizeof(e820[0]));
 }
 
 static bool write_images(struct vm *vm, const struct guest_config *cfg,

@@ -31,10 +31,9 @@ struct vm;
 #define LINUX_CMDLINE_GPA     0x9000ull
 #define LINUX_CMDLINE_MAX     2047 /* characters, without the NUL */
 
-/* Platform memory map: RAM below, then BIOS area (our ACPI tables), then RAM to the end. */
+/* Below 1 MiB of the map: RAM, then the BIOS area (our ACPI tables). Above: guest/gmem.h. */
 #define LINUX_LOW_RAM_END     0x9f000ull
 #define LINUX_HIGH_RAM_GPA    (1 * MIB)
-#define LINUX_MEMORY_MAX      (3 * GIB)
 
 /* Segment selectors the boot protocol fixes. */
 #define LINUX_BOOT_CS         0x10
@@ -50,7 +49,7 @@ _Static_assert(sizeof(struct linux_e820_entry) == 20, "zero-page.rst: 20 bytes p
 
 #define LINUX_E820_RAM      1u
 #define LINUX_E820_RESERVED 2u
-#define LINUX_E820_COUNT    3
+#define LINUX_E820_MAX      4
 
 /* setup_header as of protocol 2.15, at 1F1H of the image and of boot_params. */
 struct linux_setup_header {
@@ -116,7 +115,7 @@ _Static_assert(LINUX_HEADER_OFFSET + offsetof(struct linux_setup_header, init_si
 /* Where everything of one Linux guest goes. All addresses guest-physical, all lengths bytes. */
 struct linux_layout {
     struct linux_setup_header header; /* as in the image */
-    uint64_t memory;                  /* guest memory the layout was made for */
+    uint64_t memory;                  /* the guest's, bytes */
     size_t code_offset;               /* protected-mode code in the image */
     size_t code_len;
     uint64_t kernel_gpa;
@@ -147,7 +146,7 @@ struct linux_entry {
  * and `cmdline`; the image may be any bytes.
  *   kernel      the whole bzImage file
  *   initrd_len  bytes, 0 for none
- *   memory      bytes of guest memory, from 0; at most LINUX_MEMORY_MAX
+ *   memory      bytes of guest memory, placed as guest/gmem.h says; at most GMEM_MAX
  *   cmdline     NUL-terminated
  *   out         valid only if OK is returned
  *   problem     set to NULL, or to one sentence about what is wrong
@@ -161,10 +160,11 @@ MUST_CHECK enum err linux_check(const struct guest_image *kernel, size_t initrd_
 
 /*
  * The guest's memory map as the BIOS would report it.
- *   memory  bytes, more than 1 MiB, at most LINUX_MEMORY_MAX
+ *   memory  bytes, more than 1 MiB, at most GMEM_MAX
  *   out     filled, sorted by address, no overlap
+ *   return  how many entries were filled
  */
-void linux_e820(uint64_t memory, struct linux_e820_entry out[LINUX_E820_COUNT]);
+uint8_t linux_e820(uint64_t memory, struct linux_e820_entry out[LINUX_E820_MAX]);
 
 /*
  * Writes kernel, initrd, command line, boot_params, GDT and an identity map of the first 4 GiB

@@ -4,6 +4,7 @@
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
 #include "guest/ipi.h"
+#include "guest/gmem.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/time.h"
@@ -516,7 +517,7 @@ static uint64_t shared_read(struct vm *vm, uint64_t gpa, unsigned size)
     if (in_page(gpa, IOAPIC_GPA, size))
         value = ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >>
                 8 * (gpa & 3);
-    else
+    else if (!gmem_read(vm, gpa, &value, size)) /* ROM, read by what also writes to it */
         vm->unclaimed_io++;
     spin_unlock(&vm->lock);
     return value;

@@ -6,11 +6,8 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/virt.h"
-#include "guest/acpi_tables.h"
 #include "guest/console.h"
-#include "guest/gmem.h"
-#include "guest/ipi.h"
-#include "guest/load_linux.h"
+#include "guest/load.h"
 #include "guest/platform.h"
 #include "guest/run.h"
 #include "lib/bits.h"
@@ -69,24 +66,6 @@ bool vm_all_ended(void)
 
 /* --- creation --------------------------------------------------------------------------------- */
 
-static enum err create_memory(struct vm *vm, struct pages *pool, const char **problem)
-{
-    uint64_t size = vm->config->memory;
-    uint64_t align = size >= PAGE_1G && virt_ept_has_1g() ? PAGE_1G : PAGE_2M;
-    enum err e = pages_take_block(pool, size, align, &vm->ram_hpa);
-
-    if (e == ERR_NOMEM && align != PAGE_2M)
-        e = pages_take_block(pool, size, PAGE_2M, &vm->ram_hpa);
-    *problem = "no contiguous block of host memory is large enough for it";
-    if (e != OK)
-        return e;
-    *problem = "no memory for its EPT";
-    e = ept_init(&vm->ept, pool, virt_ept_has_2m(), virt_ept_has_1g());
-    if (e == OK)
-        e = ept_map(&vm->ept, 0, vm->ram_hpa, size, EPT_RWX, EPT_WB);
-    return e;
-}
-
 /*
  * The page behind the local APICs' registers. No access reaches it while a local APIC is in xAPIC
  * mode; in other modes the guest sees it as memory of its own.
@@ -97,10 +76,13 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     if ((vm->apicv & APICV_ACCESS) == 0)
         return OK;
 
-    enum err e = pages_alloc(pool, &vm->apic_hpa);
+    struct ept_range *page = &vm->memory[vm->memory_count];
+
+    *page = (struct ept_range){.gpa = LAPIC_GPA, .len = PAGE_SIZE, .perms = EPT_R | EPT_W};
+    enum err e = pages_alloc(pool, &page->hpa);
 
     if (e == OK)
-        e = ept_map(&vm->ept, LAPIC_GPA, vm->apic_hpa, PAGE_SIZE, EPT_R | EPT_W, EPT_WB);
+        e = ept_map(&vm->ept, page->gpa, page->hpa, page->len, page->perms, EPT_WB);
     return e;
 }
 
@@ -112,22 +94,8 @@ static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
     v->index = index;
     v->core = vm->config->cores[index];
     return vcpu_create(&v->arch, pool, ept_pointer(&vm->ept),
-                       (uint16_t)(1 + vm->index * VM_VCPU_MAX + index), vm->apicv, vm->apic_hpa);
-}
-
-static enum err check_image(const struct vm *vm, const char **problem)
-{
-    const struct guest_config *c = vm->config;
-    struct linux_layout layout;
-
-    if (c->type == GUEST_LINUX)
-        return linux_check(&c->kernel, c->initrd.len, c->memory, c->cmdline, &layout, problem);
-    if (c->type == GUEST_FIRMWARE) {
-        *problem = "a ROM image is not supported yet";
-        return ERR_UNSUPPORTED;
-    }
-    *problem = "the image does not fit into its memory at the load address";
-    return c->load_gpa <= c->memory && c->kernel.len <= c->memory - c->load_gpa ? OK : ERR_RANGE;
+                       (uint16_t)(1 + vm->index * VM_VCPU_MAX + index), vm->apicv,
+                       vm->memory[vm->memory_count].hpa);
 }
 
 enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t tsc_hz,
@@ -138,10 +106,8 @@ enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t t
     vm->tsc_hz = tsc_hz;
     vm->state = VM_LOADING;
 
-    enum err e = check_image(vm, problem);
+    enum err e = load_create(vm, pool, problem);
 
-    if (e == OK)
-        e = create_memory(vm, pool, problem);
     if (e == OK)
         e = create_apic_page(vm, pool);
     for (uint32_t i = 0; e == OK && i < vm->config->vcpu_count; i++) {
@@ -152,64 +118,6 @@ enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t t
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-static enum err load_acpi(struct vm *vm)
-{
-    uint8_t area[ACPI_AREA_SIZE];
-    enum err e = acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, vm->config->vcpu_count,
-                                   dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml));
-
-    if (e != OK)
-        return e;
-    return gmem_write(vm, ACPI_AREA_GPA, area, sizeof(area)) ? OK : ERR_RANGE;
-}
-
-static enum err load_linux(struct vm *vm, struct vcpu_start *start)
-{
-    const struct guest_config *c = vm->config;
-    struct linux_layout layout;
-    struct linux_entry entry;
-    const char *problem;
-    enum err e = linux_check(&c->kernel, c->initrd.len, c->memory, c->cmdline, &layout, &problem);
-
-    if (e == OK)
-        e = linux_load(vm, c, &layout, ACPI_AREA_GPA, &entry);
-    if (e != OK)
-        return e;
-    *start = (struct vcpu_start){
-        .mode = START_LONG,
-        .rip = entry.rip,
-        .rsi = entry.rsi,
-        .cr3 = entry.cr3,
-        .gdt_base = entry.gdt_base,
-        .gdt_limit = entry.gdt_limit,
-    };
-    return OK;
-}
-
-static enum err load_flat(struct vm *vm, struct vcpu_start *start)
-{
-    const struct guest_config *c = vm->config;
-
-    *start = (struct vcpu_start){.mode = START_PROTECTED32, .rip = c->entry_gpa};
-    return gmem_write(vm, c->load_gpa, c->kernel.bytes, c->kernel.len) ? OK : ERR_RANGE;
-}
-
-static enum err load(struct vm *vm, struct vcpu_start *start)
-{
-    gmem_scrub(vm);
-
-    enum err e = load_acpi(vm);
-
-    if (e != OK)
-        return e;
-    switch (vm->config->type) {
-    case GUEST_LINUX: return load_linux(vm, start);
-    case GUEST_FLAT: return load_flat(vm, start);
-    case GUEST_FIRMWARE: break;
-    }
-    return ERR_UNSUPPORTED;
-}
 
 static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
 {
@@ -262,7 +170,7 @@ static void run_other(struct vcpu *v)
 static bool start(struct vm *vm)
 {
     struct vcpu_start entry;
-    enum err e = load(vm, &entry);
+    enum err e = load_start(vm, &entry);
 
     if (e != OK) { /* checked at boot: only a hypervisor bug gets here, and only this VM stops */
         log_line("guest %s: cannot be loaded: %s", vm->config->name, err_text(e));
@@ -291,6 +199,7 @@ static void run_first(struct vm *vm, uint64_t unix_time)
 {
     vm_clock_start(vm);
     platform_power_on(vm, unix_time);
+    load_cmos(vm);
     for (;;) {
         if (!start(vm)) {
             end(vm, VM_CRASHED);

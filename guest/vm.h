@@ -27,7 +27,10 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX 8 /* scripts/gen_config.py: MAX_VCPUS */
+#define VM_VCPU_MAX   8 /* scripts/gen_config.py: MAX_VCPUS */
+
+/* RAM below A0000H, to 3 GiB, above 4 GiB; ROM. */
+#define VM_RANGES_MAX 4 /* of memory; one more is for the APIC page */
 
 struct vm;
 
@@ -98,10 +101,10 @@ struct vm {
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
 
-    uint64_t ram_hpa; /* guest-physical 0 .. config->memory - 1 is here */
-    struct ept ept;
-    uint32_t apicv;    /* APICV_* that its vCPUs use */
-    uint64_t apic_hpa; /* mapped at LAPIC_GPA with APICV_ACCESS, else 0 */
+    struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM, ascending, then ROM; never changes: load.c */
+    uint32_t memory_count;
+    struct ept ept;     /* maps these, and behind them with APICV_ACCESS the page at LAPIC_GPA */
+    uint32_t apicv;     /* APICV_* that its vCPUs use */
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
@@ -154,6 +157,12 @@ void vcpu_rouse(struct vcpu *v);
 
 /* Ask a vCPU for REQUEST_* bits. Any core. */
 void vcpu_request(struct vcpu *v, uint32_t bits);
+
+/* How many of vm.memory the EPT maps: memory, and the APIC page if there is one. */
+static inline uint32_t vm_mapped_count(const struct vm *vm)
+{
+    return vm->memory_count + ((vm->apicv & APICV_ACCESS) != 0 ? 1 : 0);
+}
 
 /* Whether every guest has ended. */
 bool vm_all_ended(void);

@@ -71,12 +71,14 @@ enum err ept_walk(const struct ept *e, uint64_t gpa, struct ept_view *out)
     return OK;
 }
 
-static bool is_allowed(const struct pt_leaf *leaf, const struct mem_range *allowed, size_t n)
+static bool is_wanted(const struct pt_leaf *leaf, const struct ept_range *ranges, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (leaf->hpa >= allowed[i].base && leaf->size <= allowed[i].len &&
-            leaf->hpa - allowed[i].base <= allowed[i].len - leaf->size)
-            return true;
+        const struct ept_range *r = &ranges[i];
+
+        if (leaf->addr >= r->gpa && leaf->size <= r->len &&
+            leaf->addr - r->gpa <= r->len - leaf->size)
+            return leaf->hpa - r->hpa == leaf->addr - r->gpa && (leaf->attrs & EPT_RWX) == r->perms;
     }
     return false;
 }
@@ -88,19 +90,23 @@ static bool leaf_ok(const struct ept *e, const struct pt_leaf *leaf)
            memory_ok(field_get(leaf->attrs, EPT_MEMORY));
 }
 
-bool ept_ok(const struct ept *e, const struct mem_range *allowed, size_t n)
+bool ept_ok(const struct ept *e, const struct ept_range *ranges, size_t n)
 {
     struct pt_tree tree = tree_of(e);
     struct pt_cursor cursor = {.started = false};
     struct pt_leaf leaf;
+    uint64_t left = 0; /* of the ranges, not seen yet: leaves do not overlap */
     enum pt_found found = pt_next(&tree, &cursor, &leaf);
 
+    for (size_t i = 0; i < n; i++)
+        left += ranges[i].len;
     while (found == PT_FOUND_LEAF) {
-        if (!leaf_ok(e, &leaf) || !is_allowed(&leaf, allowed, n))
+        if (!leaf_ok(e, &leaf) || !is_wanted(&leaf, ranges, n))
             return false;
+        left -= leaf.size;
         found = pt_next(&tree, &cursor, &leaf);
     }
-    return found == PT_FOUND_END;
+    return found == PT_FOUND_END && left == 0;
 }
 
 uint64_t ept_pointer(const struct ept *e)

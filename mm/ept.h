@@ -30,6 +30,12 @@ struct ept {
     unsigned max_level; /* of a leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 };
 
+/* Guest-physical addresses and the host memory they reach. */
+struct ept_range {
+    uint64_t gpa, hpa, len; /* 4 KiB-aligned */
+    unsigned perms;         /* EPT_R | ... */
+};
+
 /* What ept_walk found. */
 struct ept_view {
     uint64_t hpa;   /* of the byte asked for */
@@ -65,10 +71,11 @@ MUST_CHECK enum err ept_walk(const struct ept *e, uint64_t gpa, struct ept_view 
 
 /*
  * The invariant, checked on the tables as they are: a tree of table pages from the pool, each seen
- * once; each leaf lies in one of the allowed host ranges and has only bits that ept_map sets.
- *   allowed  n ranges; a page that spans two of them counts as outside
+ * once; the leaves have only bits that ept_map sets, and map the given ranges, all of them, with
+ * their rights, and nothing else.
+ *   ranges  n of them, whose gpa do not overlap; a page that spans two of them counts as outside
  */
-bool ept_ok(const struct ept *e, const struct mem_range *allowed, size_t n);
+bool ept_ok(const struct ept *e, const struct ept_range *ranges, size_t n);
 
 /* The EPT pointer for the VMCS: write-back tables, page-walk length 4, no accessed/dirty flags. */
 uint64_t ept_pointer(const struct ept *e);

@@ -26,7 +26,8 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MAX_GUESTS = 9  # the console picks a guest by one digit, 1..9
 MAX_VCPUS = 8  # VM_VCPU_MAX in guest/vm.h
 MAX_CORE = 1023
-MIN_MEMORY, MAX_MEMORY, MEMORY_STEP = 16 * MIB, 3 * GIB, 2 * MIB
+MIN_MEMORY, MAX_MEMORY, MEMORY_STEP = 16 * MIB, 64 * GIB, 2 * MIB  # GMEM_MAX in guest/gmem.h
+HOLE = 3 * GIB  # GMEM_HOLE_GPA there: what images are loaded to lies below
 MAX_CMDLINE = 2047
 MAX_ROM, ROM_STEP = 16 * MIB, 4 * KIB
 LOW_RAM_END, HIGH_RAM = 0x9F000, 0x100000  # as in guest/load_linux.h
@@ -219,7 +220,7 @@ def read_memory(guest, problems):
     if size is None:
         problems.at(node, f"{what} is not a size; write for example 256M or 1G")
     elif not MIN_MEMORY <= size <= MAX_MEMORY:
-        problems.at(node, f"{what} is out of range; use 16M to 3G")
+        problems.at(node, f"{what} is out of range; use 16M to 64G")
     elif size % MEMORY_STEP:
         below = size // MEMORY_STEP * 2
         problems.at(node, f"{what} is not a multiple of 2M; use {below}M or {below + 2}M")
@@ -594,7 +595,7 @@ def check_linux(guest, image, initrd_len, problems):
     init_size = int.from_bytes(image[0x260:0x264], "little")
     cmdline_max = int.from_bytes(image[0x238:0x23C], "little")
     need = align_up(align_up(pref_address + init_size, 4 * KIB) + initrd_len, MEMORY_STEP)
-    if guest.memory is not None and need > guest.memory:
+    if guest.memory is not None and need > min(guest.memory, HOLE):
         text = f"{what} and its initrd need {need // MIB}M or more; raise memory"
         problems.at(guest.where("memory"), text)
     if len(guest.cmdline) > cmdline_max:
@@ -609,8 +610,8 @@ def check_flat(guest, length, problems):
     if guest.load < HIGH_RAM and end > LOW_RAM_END:
         text = f"load {guest.load:#x}..{end:#x} meets 0x9f000..0x100000, which is not RAM"
         problems.at(guest.where("load"), f"{guest.label()}: {text}; load it at 0x100000")
-    if guest.memory is not None and end > guest.memory:
-        text = f"its image ends at {end:#x}, beyond its memory; raise memory or lower load"
+    if guest.memory is not None and end > min(guest.memory, HOLE):
+        text = f"its image ends at {end:#x}, beyond its memory below 3G; raise memory or lower load"
         problems.at(guest.where("load"), f"{guest.label()}: {text}")
     if not guest.load <= guest.entry < max(end, guest.load + 1):
         text = f"entry {guest.entry:#x} is outside its image {guest.load:#x}..{end:#x}"

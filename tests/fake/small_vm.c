@@ -78,7 +78,7 @@ int small_vm_setup(void **state)
         .debug_exit = true,
     };
     assert_int_equal(vm_create(vm, 0, &pages, SMALL_VM_TSC_HZ, &problem), OK);
-    phys_fake_add(vm->ram_hpa, SMALL_VM_MEMORY);
+    phys_fake_add(vm->memory[0].hpa, SMALL_VM_MEMORY);
     vm_run(vm, 0, UNIXTIME);
     assert_int_equal(vm->wish, WISH_CRASH);
     assert_true(small_vm_ok());

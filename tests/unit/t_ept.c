@@ -18,7 +18,8 @@
 static struct pages pool;
 static struct ept ept;
 static struct ept_view v;
-static const struct mem_range everything = {0, BIT(39)};
+static struct ept_range made[1100]; /* what was mapped since start() */
+static unsigned made_count;
 static uint64_t seed = 0x2545f4914f6cdd1dull;
 
 static uint64_t rnd(void)
@@ -31,6 +32,7 @@ static uint64_t rnd(void)
 
 static void start(bool page_2m, bool page_1g)
 {
+    made_count = 0;
     assert_int_equal(pages_init(&pool, 39), OK);
     assert_int_equal(pages_add(&pool, MIB, 15 * MIB), OK);
     assert_int_equal(pages_pool(&pool, POOL), OK);
@@ -52,10 +54,21 @@ static int teardown(void **state)
     return 0;
 }
 
+static void note(uint64_t gpa, uint64_t hpa, uint64_t len, unsigned perms)
+{
+    made[made_count++] = (struct ept_range){gpa, hpa, len, perms};
+}
+
+static bool ok(void)
+{
+    return ept_ok(&ept, made, made_count);
+}
+
 static void map(uint64_t gpa, uint64_t hpa, uint64_t len, unsigned perms, enum ept_memory memory)
 {
     assert_int_equal(ept_map(&ept, gpa, hpa, len, perms, memory), OK);
-    assert_true(ept_ok(&ept, &everything, 1));
+    note(gpa, hpa, len, perms);
+    assert_true(ok());
 }
 
 static void expect(uint64_t gpa, uint64_t hpa, uint64_t size, unsigned perms,
@@ -199,7 +212,8 @@ static void test_overlap_is_refused_and_changes_nothing_present(void **state)
     expect(6 * MIB, 0x9000, 4096, EPT_R, EPT_WB);
     expect(GIB, GIB, GIB, EPT_R, EPT_WB);
     expect_none(0);
-    assert_true(ept_ok(&ept, &everything, 1));
+    note(6 * MIB - 4096 - PAGE_2M, 0, 4096, EPT_RWX);
+    assert_true(ok());
 }
 
 static void test_empty_and_frozen_pool_are_errors(void **state)
@@ -207,45 +221,68 @@ static void test_empty_and_frozen_pool_are_errors(void **state)
     enum err e = OK;
 
     (void)state;
-    for (uint64_t gpa = 0; e == OK; gpa += PAGE_2M)
+    for (uint64_t gpa = 0; e == OK; gpa += PAGE_2M) {
         e = ept_map(&ept, gpa, 0, 4096, EPT_RWX, EPT_WB);
+        note(gpa, 0, 4096, EPT_RWX);
+    }
     assert_int_equal(e, ERR_NOMEM);
-    assert_true(ept_ok(&ept, &everything, 1));
+    made_count--;
+    assert_true(ok());
     start(true, true);
     pages_freeze(&pool);
     assert_int_equal(ept_map(&ept, 0, 0, 4096, EPT_RWX, EPT_WB), ERR_NOMEM);
 }
 
-static void test_ok_wants_every_leaf_inside_an_allowed_range(void **state)
+static void test_ok_wants_the_ranges_and_nothing_else(void **state)
 {
-    struct mem_range allowed[2] = {
-        {GIB,      4 * MIB},
-        {16 * GIB, GIB    }
+    const struct ept_range good[2] = {
+        {0,       GIB,      4 * MIB, EPT_RWX      },
+        {8 * GIB, 16 * GIB, GIB,     EPT_R | EPT_X}
     };
+    struct ept_range r[3];
 
     (void)state;
     map(0, GIB, 4 * MIB, EPT_RWX, EPT_WB);
-    map(8 * GIB, 16 * GIB, GIB, EPT_RWX, EPT_WB);
-    assert_true(ept_ok(&ept, allowed, 2));
-    assert_false(ept_ok(&ept, allowed, 1));
-    assert_false(ept_ok(&ept, allowed, 0));
-    allowed[0].len -= 1;
-    assert_false(ept_ok(&ept, allowed, 2));
-    allowed[0] = (struct mem_range){GIB + 1, 4 * MIB};
-    assert_false(ept_ok(&ept, allowed, 2));
-    allowed[0] = (struct mem_range){GIB, UINT64_MAX};
-    assert_true(ept_ok(&ept, allowed, 2));
+    map(8 * GIB, 16 * GIB, GIB, EPT_R | EPT_X, EPT_WB);
+    assert_true(ept_ok(&ept, good, 2));
+    assert_false(ept_ok(&ept, good, 1)); /* more is mapped */
+    assert_false(ept_ok(&ept, good + 1, 1));
+    assert_false(ept_ok(&ept, good, 0));
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(r, good, sizeof(good));
+        r[i].perms ^= EPT_W; /* other rights, too many or too few */
+        assert_false(ept_ok(&ept, r, 2));
+        memcpy(r, good, sizeof(good));
+        r[i].hpa += PAGE_2M;
+        assert_false(ept_ok(&ept, r, 2));
+        memcpy(r, good, sizeof(good));
+        r[i].gpa += PAGE_2M;
+        assert_false(ept_ok(&ept, r, 2));
+        memcpy(r, good, sizeof(good));
+        r[i].len -= PAGE_SIZE; /* the last page is larger */
+        assert_false(ept_ok(&ept, r, 2));
+        r[i].len += 2 * PAGE_SIZE; /* not all of it is mapped */
+        assert_false(ept_ok(&ept, r, 2));
+        r[i].len = UINT64_MAX - 4095;
+        assert_false(ept_ok(&ept, r, 2));
+    }
+    memcpy(r, good, sizeof(good));
+    r[2] = (struct ept_range){GIB, 2 * GIB, PAGE_SIZE, EPT_RWX};
+    assert_false(ept_ok(&ept, r, 3)); /* not mapped */
+    r[2] = (struct ept_range){PAGE_2M, GIB + PAGE_2M, PAGE_2M, EPT_RWX};
+    r[0].len = PAGE_2M;
+    assert_true(ept_ok(&ept, r, 3)); /* the same, told in two pieces */
 }
 
 static void expect_broken(uint64_t table, unsigned index, uint64_t entry)
 {
     uint64_t old = pt_get(table, index);
 
-    assert_true(ept_ok(&ept, &everything, 1));
+    assert_true(ok());
     pt_set(table, index, entry);
-    assert_false(ept_ok(&ept, &everything, 1));
+    assert_false(ok());
     pt_set(table, index, old);
-    assert_true(ept_ok(&ept, &everything, 1));
+    assert_true(ok());
 }
 
 static void test_ok_sees_broken_entries(void **state)
@@ -272,7 +309,7 @@ static void test_ok_sees_broken_entries(void **state)
     expect_broken(dir, 0, (MIB) | 7);                  /* outside the pool */
     expect_broken(ept.root_hpa, 3, 0x40000000 | 0xb7); /* a leaf in level 4 */
     ept.root_hpa = MIB;
-    assert_false(ept_ok(&ept, &everything, 1));
+    assert_false(ok());
 }
 
 /* Model: a list of ranges that were mapped; later ones were refused where they met earlier ones. */
@@ -350,8 +387,10 @@ static void random_map(void)
         len = PAGE_SIZE;
     e = ept_map(&ept, gpa, hpa, len, perms, memory);
     assert_int_equal(e, model_meets(gpa, len) ? ERR_OVERLAP : OK);
-    if (e == OK)
+    if (e == OK) {
         model[model_count++] = (struct model){gpa, hpa, len, perms, memory};
+        note(gpa, hpa, len, perms);
+    }
 }
 
 static void compare_all(void)
@@ -384,7 +423,7 @@ static void test_random_maps_agree_with_a_simple_model(void **state)
             random_map();
         assert_true(model_count > 20);
         compare_all();
-        assert_true(ept_ok(&ept, &everything, 1));
+        assert_true(ok());
     }
 }
 
@@ -402,7 +441,7 @@ int main(void)
         T(test_addresses_beyond_the_width_are_refused),
         T(test_overlap_is_refused_and_changes_nothing_present),
         T(test_empty_and_frozen_pool_are_errors),
-        T(test_ok_wants_every_leaf_inside_an_allowed_range),
+        T(test_ok_wants_the_ranges_and_nothing_else),
         T(test_ok_sees_broken_entries),
         T(test_random_maps_agree_with_a_simple_model),
     };

@@ -117,6 +117,8 @@ static void test_initrd_stays_below_initrd_addr_max(void **state)
     put(image, 0x22c, 0xffffffff, 4);
     assert_int_equal(check(image, IMAGE_LEN, 131072, 3 * GIB, "", &l), OK);
     assert_int_equal(l.initrd_gpa, 3 * GIB - 131072);
+    assert_int_equal(check(image, IMAGE_LEN, 131072, 6 * GIB, "", &l), OK);
+    assert_int_equal(l.initrd_gpa, 3 * GIB - 131072); /* below the hole */
     free(image);
 }
 
@@ -180,7 +182,9 @@ static void test_bad_memory_sizes_are_refused(void **state)
     assert_int_equal(check(image, IMAGE_LEN, 0, MIB, "", &l), ERR_RANGE);
     assert_int_equal(check(image, IMAGE_LEN, 0, MEMORY + 1, "", &l), ERR_RANGE);
     assert_int_equal(check(image, IMAGE_LEN, 0, 3 * GIB, "", &l), OK);
-    assert_int_equal(check(image, IMAGE_LEN, 0, 3 * GIB + 4096, "", &l), ERR_RANGE);
+    assert_int_equal(check(image, IMAGE_LEN, 0, 3 * GIB + 4096, "", &l), OK);
+    assert_int_equal(check(image, IMAGE_LEN, 0, 64 * GIB, "", &l), OK);
+    assert_int_equal(check(image, IMAGE_LEN, 0, 64 * GIB + 4096, "", &l), ERR_RANGE);
     free(image);
 }
 
@@ -289,10 +293,10 @@ static void test_truncated_images_are_refused(void **state)
 
 static void test_e820_leaves_bios_area_out(void **state)
 {
-    struct linux_e820_entry e[LINUX_E820_COUNT];
+    struct linux_e820_entry e[LINUX_E820_MAX];
 
     (void)state;
-    linux_e820(256 * MIB, e);
+    assert_int_equal(linux_e820(256 * MIB, e), 3);
     assert_int_equal(e[0].addr, 0);
     assert_int_equal(e[0].size, 0x9f000);
     assert_int_equal(e[0].type, 1);
@@ -302,6 +306,23 @@ static void test_e820_leaves_bios_area_out(void **state)
     assert_int_equal(e[2].addr, 0x100000);
     assert_int_equal(e[2].size, 0xff00000);
     assert_int_equal(e[2].type, 1);
+}
+
+static void test_e820_leaves_the_hole_below_4_gib_out(void **state)
+{
+    struct linux_e820_entry e[LINUX_E820_MAX];
+
+    (void)state;
+    assert_int_equal(linux_e820(3 * GIB, e), 3);
+    assert_int_equal(e[2].size, 3 * GIB - MIB);
+    assert_int_equal(linux_e820(3 * GIB + PAGE_SIZE, e), 4);
+    assert_int_equal(e[2].addr, MIB);
+    assert_int_equal(e[2].size, 3 * GIB - MIB);
+    assert_int_equal(e[3].addr, 4 * GIB);
+    assert_int_equal(e[3].size, PAGE_SIZE);
+    assert_int_equal(e[3].type, 1);
+    assert_int_equal(linux_e820(64 * GIB, e), 4);
+    assert_int_equal(e[3].size, 61 * GIB);
 }
 
 /* ---- load ---- */
@@ -514,11 +535,11 @@ static void assert_layout_is_sane(const struct linux_layout *l, size_t image_len
     assert_true(l->code_offset + l->code_len <= image_len);
     assert_true(l->kernel_gpa >= 0x100000);
     assert_true(l->kernel_gpa + l->code_len <= l->kernel_end_gpa);
-    assert_true(l->kernel_end_gpa <= l->memory);
+    assert_true(l->kernel_end_gpa <= gmem_low_len(l->memory));
     assert_true(l->entry_gpa < l->kernel_gpa + l->code_len);
     if (initrd != 0) {
         assert_true(l->initrd_gpa >= l->kernel_end_gpa);
-        assert_true(l->initrd_gpa + initrd <= l->memory);
+        assert_true(l->initrd_gpa + initrd <= gmem_low_len(l->memory));
         assert_true(l->initrd_gpa + initrd - 1 <= l->header.initrd_addr_max);
     }
 }
@@ -534,7 +555,7 @@ static void test_mutated_headers_never_give_a_bad_layout(void **state)
     for (unsigned i = 0; i < 300000; i++) {
         struct linux_layout l;
         size_t initrd = next_random(&seed) % 3 == 0 ? 0 : next_random(&seed) % (48 * MIB);
-        uint64_t memory = (next_random(&seed) % (3 * GIB)) & ~(2 * MIB - 1);
+        uint64_t memory = (next_random(&seed) % (6 * GIB)) & ~(2 * MIB - 1);
 
         memcpy(image, good, 0x280);
         for (unsigned n = next_random(&seed) % 4; n > 0; n--) {
@@ -565,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_longest_header_and_version_2_12_are_accepted),
         cmocka_unit_test(test_truncated_images_are_refused),
         cmocka_unit_test(test_e820_leaves_bios_area_out),
+        cmocka_unit_test(test_e820_leaves_the_hole_below_4_gib_out),
         cmocka_unit_test(test_load_puts_images_in_place),
         cmocka_unit_test(test_load_fills_boot_params),
         cmocka_unit_test(test_load_clears_the_rest_of_boot_params),

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's memory as it is made at boot, and what lies in it at power-on: the config's images.
+ */
+#ifndef GUEST_LOAD_H
+#define GUEST_LOAD_H
+
+#include "arch/x86/vcpu.h"
+#include "lib/compiler.h"
+#include "lib/err.h"
+
+struct pages;
+struct vm;
+
+/*
+ * Check the guest's images, take host memory for it and map it: vm->memory, vm->ept. Boot
+ * processor, once; vm->config is set.
+ *   problem  out: what was wrong, in words
+ */
+MUST_CHECK enum err load_create(struct vm *vm, struct pages *pool, const char **problem);
+
+/*
+ * Memory as at power-on: zeros, and the images in their places. On the first vCPU's core, while
+ * none of the guest's vCPUs runs.
+ *   start   out: the state of the first vCPU
+ *   return  an error only where load_create did not check what it had to
+ */
+MUST_CHECK enum err load_start(struct vm *vm, struct vcpu_start *start);
+
+/*
+ * Let CMOS memory tell how much RAM and how many processors there are, where firmware looks for it.
+ * After platform_power_on; the same core and time as load_start.
+ */
+void load_cmos(struct vm *vm);
+
+#endif
