@@ -101,8 +101,6 @@ static void init(struct vcpu *self)
         return;
     }
     lapic_init(&self->lapic);
-    for (unsigned i = 0; i < ARRAY_LEN(self->arch.posted->pir); i++)
-        atomic_store(&self->arch.posted->pir[i], 0);
     self->nmi_pending = false;
     self->lost_irq = 0;
     self->extint_pending = false;
@@ -129,12 +127,17 @@ void ipi_notice(struct vcpu *self, enum lapic_event event, uint8_t vector)
     self->attention = true;
 }
 
+/*
+ * Where the hardware takes posted interrupts, software must not: the notification is still to
+ * come, and would find nothing.
+ */
 static void take_posted(struct vcpu *self)
 {
     struct posted *p = self->arch.posted;
     uint64_t vectors[ARRAY_LEN(p->pir)];
 
-    if ((atomic_load_explicit(&p->control, memory_order_relaxed) & POSTED_ON) == 0)
+    if (vcpu_takes_posted(&self->arch) ||
+        (atomic_load_explicit(&p->control, memory_order_relaxed) & POSTED_ON) == 0)
         return;
     atomic_fetch_and_explicit(&p->control, ~POSTED_ON, memory_order_acq_rel);
     for (unsigned i = 0; i < ARRAY_LEN(vectors); i++)
@@ -184,6 +187,13 @@ uint32_t ipi_take(struct vcpu *self)
     return requests;
 }
 
+void ipi_forget_posted(struct vcpu *v)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(v->arch.posted->pir); i++)
+        atomic_store(&v->arch.posted->pir[i], 0);
+    atomic_store(&v->arch.posted->control, 0);
+}
+
 bool ipi_wait(struct vcpu *self)
 {
     while (self->vm->wish == WISH_RUN && self->activity == VCPU_WAIT_SIPI) {
@@ -198,6 +208,7 @@ bool ipi_wait(struct vcpu *self)
     vcpu_init(&self->arch, &start);
     platform_set_apic_mode(self);
     self->arch.gpr[RDX] = cpuid_lookup(&self->cpuid, 1, 0)->eax;
+    ipi_forget_posted(self); /* what came meanwhile found the local APIC disabled */
     self->activity = VCPU_ACTIVE;
     return true;
 }

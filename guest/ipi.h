@@ -31,6 +31,9 @@ void ipi_notice(struct vcpu *self, enum lapic_event event, uint8_t vector);
  */
 uint32_t ipi_take(struct vcpu *self);
 
+/* Empty the posted-interrupt descriptor of a vCPU that does not run. */
+void ipi_forget_posted(struct vcpu *v);
+
 /*
  * This core's vCPU is not active: wait in root mode for its SIPI, and start it.
  *   return  false: the VM stops

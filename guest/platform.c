@@ -647,8 +647,7 @@ static void reset_lapic(struct vcpu *v)
     v->extint_pending = false;
     for (unsigned i = 0; i < ARRAY_LEN(v->level); i++)
         atomic_store(&v->level[i], 0);
-    for (unsigned i = 0; i < ARRAY_LEN(v->arch.posted->pir); i++)
-        atomic_store(&v->arch.posted->pir[i], 0);
+    ipi_forget_posted(v);
     atomic_fetch_and(&v->requests, REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX);
 }
 
