@@ -246,11 +246,13 @@ static uint8_t read_rbr(struct ns16550 *u, uint64_t now)
     return byte;
 }
 
+/* In loopback both ends use the word length of LCR; a break acts on SOUT only, so it is not seen.
+ */
 static void write_thr(struct ns16550 *u, uint8_t byte, uint64_t now)
 {
     u->thre_pending = false;
     if ((u->mcr & MCR_LOOP) != 0) {
-        rx_push(u, byte, false, now);
+        rx_push(u, byte & 0xff >> (3 - (u->lcr & LCR_WORD_LENGTH)), false, now);
         u->thre_pending = u->tx_count == 0;
     } else if (u->tx_count < capacity(u)) {
         u->tx[(u->tx_head + u->tx_count) % NS16550_FIFO_LEN] = byte;
