@@ -37,9 +37,8 @@
 #define FCR_ENABLE      0x01u /* [0] */
 #define FCR_RX_RESET    0x02u /* [1] clears itself */
 #define FCR_TX_RESET    0x04u /* [2] clears itself */
-#define FCR_DMA_MODE    0x08u /* [3] RXRDY and TXRDY pins: not connected in a PC */
 #define FCR_TRIGGER     0xc0u /* [7:6] 1, 4, 8, 14 bytes */
-#define FCR_STORED      (FCR_ENABLE | FCR_DMA_MODE | FCR_TRIGGER)
+#define FCR_STORED      (FCR_ENABLE | FCR_TRIGGER) /* DMA mode, [3], concerns pins only */
 
 /* Line Control Register */
 #define LCR_WORD_LENGTH 0x03u /* [1:0] 5..8 bits */

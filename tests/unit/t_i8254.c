@@ -620,6 +620,22 @@ static void test_latch_between_two_bytes(void **state)
     assert_int_equal(in2(&r, 0x42), 0x3001);
 }
 
+/* "Reads and writes of the same Counter may be interleaved": each has its own byte order. */
+static void test_reads_and_writes_interleave(void **state)
+{
+    struct rig r = start(state);
+
+    gate2(&r, true);
+    program(&r, 2, 4, 0x3456);
+    go(&r, 1);
+    assert_int_equal(in(&r, 0x42), 0x56);
+    out(&r, 0x42, 0x21);
+    assert_int_equal(in(&r, 0x42), 0x34);
+    out(&r, 0x42, 0x43);
+    go(&r, 2);
+    assert_int_equal(in2(&r, 0x42), 0x4321);
+}
+
 /* "Read-Back Command": a second status is not latched over one that was not read. */
 static void test_status_latch_holds_until_read(void **state)
 {
@@ -1347,6 +1363,7 @@ int main(void)
         ALL_RATES(test_latch_holds_until_read),
         ALL_RATES(test_latch_of_single_byte_counts),
         ALL_RATES(test_latch_between_two_bytes),
+        ALL_RATES(test_reads_and_writes_interleave),
         ALL_RATES(test_status_latch_holds_until_read),
         ALL_RATES(test_commands_reach_the_counters_they_name),
         ALL_RATES(test_control_word_releases_the_latch),
