@@ -106,34 +106,88 @@ static void test_line_control_keeps_all_bits(void **state)
     }
 }
 
+/* Make one of the five sources pend, with nothing enabled: "Interrupt Control Functions". */
+static struct ns16550 pending(unsigned source)
+{
+    struct ns16550 u = set_up(source == 0 ? 0 : 0x80, 0);
+
+    switch (source) {
+    case 0: put(&u, 'a'); break;
+    case 1:
+        out(&u, THR, 'b');
+        drain(&u);
+        break;
+    case 2:
+        ns16550_rx_break(&u, 0);
+        in(&u, RBR); /* LSR has not been read */
+        break;
+    case 3:
+        out(&u, MCR, 0x18);
+        out(&u, MCR, 0x08);
+        break;
+    default:
+        put(&u, 'c');
+        ns16550_advance(&u, 1000000);
+        break;
+    }
+    return u;
+}
+
 /* Each enable lets its own source through and no other: "Interrupt Enable Register". */
 static void test_each_enable_is_for_its_own_source(void **state)
 {
-    static const uint8_t id[] = {0xc4, 0xc2, 0xc6, 0xc0};
+    static const uint8_t id[] = {0xc4, 0xc2, 0xc6, 0xc0, 0xcc};
+    static const uint8_t enable[] = {1, 2, 4, 8, 1};
 
     (void)state;
-    for (unsigned source = 0; source < 4; source++) {
-        for (unsigned enabled = 0; enabled < 16; enabled++) {
-            struct ns16550 u = set_up(source == 2 ? 0xc0 : 0, 0);
-            bool expected = (enabled >> source & 1) != 0;
+    for (unsigned source = 0; source < 5; source++) {
+        for (uint8_t enabled = 0; enabled < 16; enabled++) {
+            struct ns16550 u = pending(source);
+            bool expected = (enabled & enable[source]) != 0;
 
-            if (source != 1) {
+            if (source != 1) { /* enabling it is an event of the transmitter's own */
                 out(&u, IER, 0x02);
-                in(&u, IIR); /* nothing of the transmitter */
+                in(&u, IIR);
+                out(&u, IER, enabled | 2);
             }
-            out(&u, IER, (uint8_t)(enabled & ~(source != 1 ? 2u : 0u)));
-            if (source == 0)
-                put(&u, 'a');
-            if (source == 2)
-                ns16550_rx_break(&u, 0);
-            if (source == 3) {
-                out(&u, MCR, 0x18);
-                out(&u, MCR, 0x08);
-            }
+            out(&u, IER, enabled);
             assert_int_equal(ns16550_irq(&u), expected);
             assert_int_equal(in(&u, IIR), expected ? id[source] : 0xc1);
         }
     }
+}
+
+/* One line at a time: its delta, and nothing else, interrupts until MSR is read. */
+static void test_each_modem_line_has_its_delta(void **state)
+{
+    static const uint8_t mcr[] = {0x02, 0x01, 0x04, 0x08}; /* RTS, DTR, OUT1, OUT2 */
+
+    (void)state;
+    for (unsigned line = 0; line < 4; line++) {
+        struct ns16550 u = set_up(0, 0x08);
+
+        out(&u, MCR, 0x10);
+        in(&u, MSR);
+        out(&u, MCR, 0x10 | mcr[line]);
+        assert_int_equal(in(&u, IIR), line == 2 ? 0xc1 : 0xc0); /* RI counts when it goes off */
+        assert_int_equal(in(&u, MSR), 0x10 << line | (line == 2 ? 0 : 1 << line));
+        assert_int_equal(in(&u, MSR), 0x10 << line);
+        assert_int_equal(in(&u, IIR), 0xc1);
+        out(&u, MCR, 0x10);
+        assert_int_equal(in(&u, IIR), 0xc0);
+        assert_int_equal(in(&u, MSR), 1 << line);
+        assert_int_equal(in(&u, IIR), 0xc1);
+    }
+}
+
+/* The error of a byte that was read before LSR was: still there, without DR. */
+static void test_error_outlives_its_byte(void **state)
+{
+    struct ns16550 u = pending(2);
+
+    (void)state;
+    assert_int_equal(in(&u, LSR), 0xf8);
+    assert_int_equal(in(&u, LSR), 0x60);
 }
 
 static void test_dlab_switches_divisor_latch(void **state)
@@ -950,6 +1004,8 @@ int main(void)
         cmocka_unit_test(test_reset_state_is_the_data_sheets),
         cmocka_unit_test(test_line_control_keeps_all_bits),
         cmocka_unit_test(test_each_enable_is_for_its_own_source),
+        cmocka_unit_test(test_each_modem_line_has_its_delta),
+        cmocka_unit_test(test_error_outlives_its_byte),
         cmocka_unit_test(test_dlab_switches_divisor_latch),
         cmocka_unit_test(test_scratch_keeps_and_reserved_bits_read_0),
         cmocka_unit_test(test_modem_inputs_are_the_terminals),
