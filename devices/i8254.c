@@ -26,6 +26,9 @@
 /* NMI status and control, port 61H */
 #define NMI_GATE_2         0x01u /* [0] */
 #define NMI_SPEAKER        0x02u /* [1] */
+#define NMI_SERR_OFF       0x04u /* [2] */
+#define NMI_IOCHK_OFF      0x08u /* [3] */
+#define NMI_STORED         (NMI_GATE_2 | NMI_SPEAKER | NMI_SERR_OFF | NMI_IOCHK_OFF)
 #define NMI_REFRESH        0x10u /* [4] toggles with each refresh request */
 #define NMI_OUT_2          0x20u /* [5] */
 
@@ -423,7 +426,7 @@ static void write_nmi_control(struct i8254 *p, uint8_t value, uint64_t now)
     struct i8254_channel *c = settled(p, 2, now);
     bool gate = (value & NMI_GATE_2) != 0;
 
-    p->nmi_control = value & (NMI_GATE_2 | NMI_SPEAKER);
+    p->nmi_control = value & NMI_STORED;
     if (gate == c->gate)
         return;
     c->gate = gate;
@@ -540,6 +543,6 @@ bool i8254_ok(const struct i8254 *p)
         if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate)
             return false;
     }
-    return (p->nmi_control & ~(NMI_GATE_2 | NMI_SPEAKER)) == 0 &&
+    return (p->nmi_control & ~NMI_STORED) == 0 &&
            (p->edges != 0 || p->deadline == find_deadline(p));
 }

@@ -2,6 +2,8 @@
 /*
  * The PC's 82C54 interval timer and port 61H (NMI status and control), which holds the gate and
  * shows the output of counter 2. Gates 0 and 1 are tied high; OUT0 is IRQ0; OUT1 goes nowhere.
+ * There are no SERR# and IOCHK# to make an NMI: their disables are stored, and their status bits
+ * read 0.
  *
  * Every answer is computed from the clock pulses that have passed since a counter was loaded, in
  * constant time however many those are. A count written is loaded by the next pulse of the
@@ -70,7 +72,7 @@ struct i8254 {
     uint64_t deadline;  /* i8254_deadline() */
     uint64_t edges;     /* rising edges of OUT0 not yet returned by i8254_advance */
     struct i8254_channel channel[I8254_CHANNELS];
-    uint8_t nmi_control; /* port 61H [1:0]: speaker data enable, gate 2 */
+    uint8_t nmi_control; /* port 61H [3:0]: NMI disables, speaker data enable, gate 2 */
 };
 
 /*

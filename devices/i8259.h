@@ -4,7 +4,8 @@
  * edge/level control registers (ELCR).
  *
  * Differences from the bare chip, as in Intel's chip sets: the trigger mode of an input is set by
- * ELCR, and LTIM in ICW1 does nothing; vectors are always those of 8086 mode.
+ * ELCR, and LTIM in ICW1 does nothing; ICW4 uPM, BUF and M/S do nothing: always 8086 mode, and the
+ * cascade's direction is soldered.
  *
  * Sources: Intel 8259A data sheet (231468), "Programming the 8259A"; Intel I/O Controller Hub 9
  * data sheet (316972), "Interrupt Controller I/O Registers" (ELCR, ports).

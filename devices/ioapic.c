@@ -24,6 +24,7 @@
 #define ENTRY_VECTOR     0x00000000000000ffull /* [7:0]   interrupt vector     */
 #define ENTRY_DELIVERY   0x0000000000000700ull /* [10:8]  delivery mode        */
 #define ENTRY_LOGICAL    0x0000000000000800ull /* [11]    destination mode     */
+#define ENTRY_PENDING    0x0000000000001000ull /* [12]    delivery status, RO  */
 #define ENTRY_POLARITY   0x0000000000002000ull /* [13]    input pin polarity   */
 #define ENTRY_REMOTE_IRR 0x0000000000004000ull /* [14]    remote IRR, RO       */
 #define ENTRY_LEVEL      0x0000000000008000ull /* [15]    trigger mode         */
@@ -84,6 +85,8 @@ static uint32_t entry_read(const struct ioapic *io, unsigned pin, bool high)
 {
     uint64_t entry = io->entry[pin];
 
+    if ((io->ready & BIT32(pin)) != 0)
+        entry |= ENTRY_PENDING;
     if ((io->remote_irr & BIT32(pin)) != 0)
         entry |= ENTRY_REMOTE_IRR;
     return (uint32_t)(high ? entry >> 32 : entry);

@@ -21,7 +21,7 @@
 
 /* All fields are the chip's own. In the masks, bit n is pin n. */
 struct ioapic {
-    uint64_t entry[IOAPIC_PINS]; /* redirection table; remote IRR is in the mask below */
+    uint64_t entry[IOAPIC_PINS]; /* redirection table; its read-only bits are in the masks below */
     uint32_t select;             /* IOREGSEL */
     uint32_t id;                 /* IOAPICID, as the register reads */
     uint32_t asserted;           /* level of the pins */

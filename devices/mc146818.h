@@ -7,7 +7,11 @@
  * chose, and brought up to date when looked at, in constant time however long that was ago. What
  * no clock can show (month 99) is kept until the next second, or day, makes it a number in range.
  *
- * Source: Motorola MC146818A data sheet (MC146818A/D).
+ * As in Intel's chip sets, DSE (daylight savings) is stored and has no function, and only the 32768
+ * Hz time base exists: the settings of the divider for other crystals run the same.
+ *
+ * Sources: Motorola MC146818A data sheet (MC146818A/D); Intel I/O Controller Hub 9 data sheet
+ * (316972), "Real Time Clock Registers".
  */
 #ifndef DEVICES_MC146818_H
 #define DEVICES_MC146818_H
@@ -56,7 +60,10 @@ void mc146818_reset_line(struct mc146818 *rtc, uint64_t now);
  */
 uint8_t mc146818_read(struct mc146818 *rtc, uint16_t port, uint64_t now);
 
-/* The guest writes a port; arguments as above. Bit 7 of 70H, the PC's NMI mask, is not kept. */
+/*
+ * The guest writes a port; arguments as above. Bit 7 of 70H, the PC's NMI mask, is dropped: the port
+ * cannot be read, and no device makes an NMI that it could mask.
+ */
 void mc146818_write(struct mc146818 *rtc, uint16_t port, uint8_t value, uint64_t now);
 
 /*

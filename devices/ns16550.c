@@ -37,9 +37,8 @@
 #define FCR_ENABLE      0x01u /* [0] */
 #define FCR_RX_RESET    0x02u /* [1] clears itself */
 #define FCR_TX_RESET    0x04u /* [2] clears itself */
-#define FCR_DMA_MODE    0x08u /* [3] RXRDY and TXRDY pins: not connected in a PC */
 #define FCR_TRIGGER     0xc0u /* [7:6] 1, 4, 8, 14 bytes */
-#define FCR_STORED      (FCR_ENABLE | FCR_DMA_MODE | FCR_TRIGGER)
+#define FCR_STORED      (FCR_ENABLE | FCR_TRIGGER) /* DMA mode, [3], concerns pins only */
 
 /* Line Control Register */
 #define LCR_WORD_LENGTH 0x03u /* [1:0] 5..8 bits */
@@ -246,11 +245,13 @@ static uint8_t read_rbr(struct ns16550 *u, uint64_t now)
     return byte;
 }
 
+/* In loopback both ends use the word length of LCR; a break acts on SOUT only, so it is not seen.
+ */
 static void write_thr(struct ns16550 *u, uint8_t byte, uint64_t now)
 {
     u->thre_pending = false;
     if ((u->mcr & MCR_LOOP) != 0) {
-        rx_push(u, byte, false, now);
+        rx_push(u, byte & 0xff >> (3 - (u->lcr & LCR_WORD_LENGTH)), false, now);
         u->thre_pending = u->tx_count == 0;
     } else if (u->tx_count < capacity(u)) {
         u->tx[(u->tx_head + u->tx_count) % NS16550_FIFO_LEN] = byte;

@@ -126,6 +126,30 @@ static void test_reset_runs_counter_0_as_firmware(void **state)
     assert_int_equal(in(&r, 0x61) & 0xef, 0x20);
 }
 
+/* Counter 1 as firmware leaves it: refresh, mode 2, low byte only, 18. */
+static void test_reset_runs_counter_1_for_refresh(void **state)
+{
+    struct rig r = start(state);
+
+    assert_int_equal(status(&r, 1), 0x80 | 0x10 | 2 << 1);
+    for (unsigned n = 0; n < 100; n++) {
+        go(&r, n);
+        assert_int_equal(in(&r, 0x41), 18 - n % 18);
+        assert_int_equal(i8254_out(&r.p, 1, r.now), n % 18 != 17);
+    }
+}
+
+static void test_reset_leaves_counter_2_without_a_count(void **state)
+{
+    struct rig r = start(state);
+
+    assert_int_equal(status(&r, 2), 0x80 | 0x40 | 0x30 | 3 << 1);
+    gate2(&r, true);
+    go(&r, 1000);
+    assert_true(out2(&r));
+    assert_int_equal(status(&r, 2), 0x80 | 0x40 | 0x30 | 3 << 1);
+}
+
 static void test_one_second_has_the_chips_frequency_of_pulses(void **state)
 {
     struct rig r = start(state);
@@ -499,6 +523,31 @@ static void test_bcd_count_0_is_10000(void **state)
     assert_out2_changes_at(&r, 10001, true);
 }
 
+/* Left open by the data sheet; here each digit has its value, and all together are modulo 10000. */
+static void test_bcd_digits_above_9_count_as_their_value(void **state)
+{
+    static const unsigned want[][2] = {
+        {0x000a, 10   },
+        {0x00ff, 165  },
+        {0x1a2b, 2031 },
+        {0xffff, 6665 },
+        {0x9a00, 10000}, /* is 0: the whole range */
+    };
+    struct rig r = start(state);
+    uint64_t base = 0;
+
+    gate2(&r, true);
+    for (unsigned i = 0; i < 5; i++) {
+        go(&r, base);
+        out(&r, 0x43, 0xb1);
+        out(&r, 0x42, (uint8_t)want[i][0]);
+        out(&r, 0x42, (uint8_t)(want[i][0] >> 8));
+        assert_out2_changes_at(&r, base + 1 + want[i][1], true);
+        assert_int_equal(in2(&r, 0x42), 0);
+        base += 20000;
+    }
+}
+
 static void test_single_byte_counts(void **state)
 {
     struct rig r = start(state);
@@ -532,6 +581,110 @@ static void test_latch_holds_until_read(void **state)
     go(&r, 301);
     assert_int_equal(in(&r, 0x42), 900 >> 8);
     assert_int_equal(in2(&r, 0x42), 700);
+}
+
+/* A latched count of one byte is free again after that byte; the other byte is never shown. */
+static void test_latch_of_single_byte_counts(void **state)
+{
+    struct rig r = start(state);
+
+    gate2(&r, true);
+    for (unsigned high = 0; high < 2; high++) {
+        uint64_t base = high * 10000;
+
+        go(&r, base);
+        out(&r, 0x43, high ? 0xa4 : 0x94); /* mode 2 */
+        out(&r, 0x42, high ? 0x10 : 0xff);
+        go(&r, base + 100);
+        out(&r, 0x43, 0x80);
+        go(&r, base + 200);
+        assert_int_equal(in(&r, 0x42), high ? (0x1000 - 99) >> 8 : 0xff - 99);
+        go(&r, base + 400);
+        assert_int_equal(in(&r, 0x42), high ? (0x1000 - 399) >> 8 : 255 - 399 % 255);
+    }
+}
+
+/* The latch is a snapshot of both bytes, also of a count of which one byte was read already. */
+static void test_latch_between_two_bytes(void **state)
+{
+    struct rig r = start(state);
+
+    gate2(&r, true);
+    program(&r, 2, 2, 0x4000);
+    go(&r, 1);
+    assert_int_equal(in(&r, 0x42), 0x00);
+    go(&r, 2);
+    out(&r, 0x43, 0x80);
+    go(&r, 0x1000);
+    assert_int_equal(in(&r, 0x42), 0x3f);
+    assert_int_equal(in2(&r, 0x42), 0x3001);
+}
+
+/* "Reads and writes of the same Counter may be interleaved": each has its own byte order. */
+static void test_reads_and_writes_interleave(void **state)
+{
+    struct rig r = start(state);
+
+    gate2(&r, true);
+    program(&r, 2, 4, 0x3456);
+    go(&r, 1);
+    assert_int_equal(in(&r, 0x42), 0x56);
+    out(&r, 0x42, 0x21);
+    assert_int_equal(in(&r, 0x42), 0x34);
+    out(&r, 0x42, 0x43);
+    go(&r, 2);
+    assert_int_equal(in2(&r, 0x42), 0x4321);
+}
+
+/* "Read-Back Command": a second status is not latched over one that was not read. */
+static void test_status_latch_holds_until_read(void **state)
+{
+    struct rig r = start(state);
+
+    gate2(&r, true);
+    program(&r, 2, 0, 100);
+    out(&r, 0x43, 0xe8);
+    go(&r, 200);
+    out(&r, 0x43, 0xe8);
+    assert_int_equal(in(&r, 0x42), 0x70);
+    out(&r, 0x43, 0xe8);
+    assert_int_equal(in(&r, 0x42), 0xb0);
+    out(&r, 0x43, 0xfe); /* neither count nor status: nothing */
+    go(&r, 201);
+    assert_int_equal(in2(&r, 0x42), 65536 - 100);
+}
+
+/* Each command reaches the counters that it names: the latch by [7:6], read-back by [3:1]. */
+static void test_commands_reach_the_counters_they_name(void **state)
+{
+    for (unsigned named = 0; named < 8; named++) {
+        struct rig r = start(state);
+
+        for (unsigned i = 0; i < 3; i++)
+            program(&r, i, 4, 0x1000 * (i + 1));
+        gate2(&r, true);
+        go(&r, 1);
+        out(&r, 0x43, (uint8_t)(0xd0 | named << 1));
+        go(&r, 0x101);
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned lag = (named >> i & 1) != 0 ? 0 : 0x100;
+
+            assert_int_equal(in2(&r, (uint16_t)(0x40 + i)), 0x1000 * (i + 1) - lag);
+        }
+    }
+    for (unsigned named = 0; named < 3; named++) {
+        struct rig r = start(state);
+
+        for (unsigned i = 0; i < 3; i++)
+            program(&r, i, 4, 0x1000 * (i + 1));
+        gate2(&r, true);
+        go(&r, 1);
+        out(&r, 0x43, (uint8_t)(named << 6));
+        go(&r, 0x101);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(in2(&r, (uint16_t)(0x40 + i)),
+                             0x1000 * (i + 1) - (i == named ? 0 : 0x100));
+    }
 }
 
 static void test_control_word_releases_the_latch(void **state)
@@ -619,15 +772,18 @@ static void test_control_port_and_others_read_ones(void **state)
     assert_false(i8254_out(&r.p, 3, r.now));
 }
 
-static void test_port_61_stores_two_bits(void **state)
+/* ICH9, "NMI_SC": [3:0] are read and written, [7:6] are the NMI sources, here none. */
+static void test_port_61_stores_four_bits(void **state)
 {
     struct rig r = start(state);
 
     program(&r, 2, 0, 1000);
     out(&r, 0x61, 0xff);
-    assert_int_equal(in(&r, 0x61), 0x03);
-    out(&r, 0x61, 0xfe);
-    assert_int_equal(in(&r, 0x61), 0x02);
+    assert_int_equal(in(&r, 0x61), 0x0f);
+    out(&r, 0x61, 0xfa);
+    assert_int_equal(in(&r, 0x61), 0x0a);
+    out(&r, 0x61, 0xf4);
+    assert_int_equal(in(&r, 0x61), 0x04);
 }
 
 static void test_refresh_toggles_every_15_us(void **state)
@@ -1087,6 +1243,63 @@ static void test_counter_2_equals_the_pulse_by_pulse_model(void **state)
     run_pair(state, 2, 1981);
 }
 
+static void test_counter_1_equals_the_pulse_by_pulse_model(void **state)
+{
+    run_pair(state, 1, 8254);
+}
+
+/* i8254_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(number, change)                                                              \
+    do {                                                                                           \
+        struct rig r = start(state);                                                               \
+        struct i8254_channel *c = &r.p.channel[number];                                            \
+                                                                                                   \
+        program(&r, 2, 0, 100);                                                                    \
+        go(&r, 50);                                                                                \
+        (void)status(&r, 0);                                                                       \
+        (void)status(&r, 1);                                                                       \
+        (void)status(&r, 2); /* loaded, and suspended by its gate */                               \
+        (void)c;                                                                                   \
+        change;                                                                                    \
+        assert_false(i8254_ok(&r.p));                                                              \
+    } while (0)
+
+static void test_invariant_sees_broken_counters(void **state)
+{
+    ASSERT_BROKEN(2, c->count = 0);
+    ASSERT_BROKEN(1, c->count = 1); /* in a periodic mode */
+    ASSERT_BROKEN(2, c->count = 65537);
+    ASSERT_BROKEN(2, c->reload = 0);
+    ASSERT_BROKEN(2, c->reload = 65537);
+    ASSERT_BROKEN(2, (c->control |= 1, c->reload = 10001));
+    ASSERT_BROKEN(2, c->control |= 0x40);
+    ASSERT_BROKEN(2, c->control &= 0x0f);
+    ASSERT_BROKEN(2, (c->loaded = false, c->counting = true));
+    ASSERT_BROKEN(2, c->counting = true); /* with its gate low */
+    ASSERT_BROKEN(1, c->counting = false);
+    ASSERT_BROKEN(2, (c->loaded = false, c->elapsed = 1));
+    ASSERT_BROKEN(2, (c->loaded = false, c->rises = 1));
+    ASSERT_BROKEN(2, (c->armed = false, c->null_count = true));
+    ASSERT_BROKEN(2, (c->armed = false, c->loaded = false));
+    ASSERT_BROKEN(2, (c->armed = false, c->loaded = false, c->null_count = true, c->load_at = 60));
+    ASSERT_BROKEN(1, c->write_high = true); /* of a count of one byte */
+    ASSERT_BROKEN(1, c->read_high = true);
+}
+
+static void test_invariant_sees_broken_times(void **state)
+{
+    ASSERT_BROKEN(1, c->start = 51); /* in the future */
+    ASSERT_BROKEN(2, c->elapsed = 1ull << 63);
+    ASSERT_BROKEN(1, c->rises = 3);
+    ASSERT_BROKEN(2, c->rises = 1);
+    ASSERT_BROKEN(0, r.p.deadline++);
+    ASSERT_BROKEN(0, c->start--);
+    ASSERT_BROKEN(2, c->gate = true); /* port 61H says something else */
+    ASSERT_BROKEN(2, r.p.nmi_control = 0x01);
+    ASSERT_BROKEN(1, c->gate = false);
+    ASSERT_BROKEN(0, r.p.nmi_control = 0x10);
+}
+
 /* Random bytes to all ports, at random times: the invariant, and progress at every deadline. */
 static void test_any_sequence_keeps_the_invariant(void **state)
 {
@@ -1120,6 +1333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALL_RATES(test_reset_runs_counter_0_as_firmware),
+        ALL_RATES(test_reset_runs_counter_1_for_refresh),
+        ALL_RATES(test_reset_leaves_counter_2_without_a_count),
         ALL_RATES(test_one_second_has_the_chips_frequency_of_pulses),
         ALL_RATES(test_mode_0_out_rises_n_plus_1_pulses_after_the_write),
         ALL_RATES(test_mode_0_gate_suspends_counting),
@@ -1143,15 +1358,21 @@ int main(void)
         ALL_RATES(test_modes_6_and_7_are_2_and_3),
         ALL_RATES(test_bcd_counts_four_decades),
         ALL_RATES(test_bcd_count_0_is_10000),
+        ALL_RATES(test_bcd_digits_above_9_count_as_their_value),
         ALL_RATES(test_single_byte_counts),
         ALL_RATES(test_latch_holds_until_read),
+        ALL_RATES(test_latch_of_single_byte_counts),
+        ALL_RATES(test_latch_between_two_bytes),
+        ALL_RATES(test_reads_and_writes_interleave),
+        ALL_RATES(test_status_latch_holds_until_read),
+        ALL_RATES(test_commands_reach_the_counters_they_name),
         ALL_RATES(test_control_word_releases_the_latch),
         ALL_RATES(test_control_word_releases_the_status_latch),
         ALL_RATES(test_read_back_gives_status_then_count),
         ALL_RATES(test_read_back_leaves_other_counters_alone),
         ALL_RATES(test_null_count_until_loaded),
         ALL_RATES(test_control_port_and_others_read_ones),
-        ALL_RATES(test_port_61_stores_two_bits),
+        ALL_RATES(test_port_61_stores_four_bits),
         ALL_RATES(test_refresh_toggles_every_15_us),
         ALL_RATES(test_linux_quick_calibration),
         ALL_RATES(test_linux_slow_calibration),
@@ -1168,6 +1389,9 @@ int main(void)
         ALL_RATES(test_time_does_not_run_backwards),
         ALL_RATES(test_counter_0_equals_the_pulse_by_pulse_model),
         ALL_RATES(test_counter_2_equals_the_pulse_by_pulse_model),
+        ALL_RATES(test_counter_1_equals_the_pulse_by_pulse_model),
+        ALL_RATES(test_invariant_sees_broken_counters),
+        ALL_RATES(test_invariant_sees_broken_times),
         ALL_RATES(test_any_sequence_keeps_the_invariant),
     };
 

@@ -104,6 +104,27 @@ static void test_reset_masks_all_and_requests_nothing(void **state)
     assert_false(i8259_intr(&p));
 }
 
+/* Vectors 08H and 70H, IR0 first on both chips, as a PC's firmware programs them. */
+static void test_reset_vectors_and_order_are_firmwares(void **state)
+{
+    static const uint8_t order[] = {0x08, 0x09, 0x70, 0x71, 0x77, 0x0b, 0x0f};
+    struct i8259 p;
+
+    (void)state;
+    i8259_reset(&p);
+    out(&p, 0x21, 0x00);
+    out(&p, 0xa1, 0x00);
+    for (unsigned irq = 0; irq < 16; irq++)
+        set(&p, irq, irq < 2 || irq == 3 || irq == 7 || irq == 8 || irq == 9 || irq == 15);
+    for (unsigned i = 0; i < sizeof(order); i++) {
+        assert_int_equal(ack(&p), order[i]);
+        out(&p, order[i] >= 0x70 ? 0xa0 : 0x20, EOI);
+        if (order[i] >= 0x70)
+            out(&p, 0x20, EOI);
+    }
+    assert_false(i8259_intr(&p));
+}
+
 static void test_linux_probe_reads_back_the_mask(void **state)
 {
     struct i8259 p;
@@ -158,6 +179,14 @@ static void test_icw2_keeps_five_bits(void **state)
     out(&p, 0x21, 0x01);
     pulse(&p, 1);
     assert_int_equal(ack(&p), 0x51);
+    pulse(&p, 0);
+    assert_int_equal(ack(&p), 0x50);
+    out(&p, 0x20, ICW1_EDGE);
+    out(&p, 0x21, 0xff);
+    out(&p, 0x21, 0x04);
+    out(&p, 0x21, 0x01);
+    pulse(&p, 1);
+    assert_int_equal(ack(&p), 0xf9);
 }
 
 static void test_ack_moves_request_to_in_service(void **state)
@@ -377,6 +406,26 @@ static void test_specific_eoi_clears_that_level(void **state)
     assert_int_equal(isr(&p, 0x20), 0x00);
 }
 
+/* All eight levels in service, innermost 0; each kind of EOI ends one and leaves the others. */
+static void test_each_eoi_ends_one_level(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned level = 8; level-- > 0;) {
+            pulse(&p, level == 2 ? 8 : level);
+            ack(&p);
+        }
+        assert_int_equal(isr(&p, 0x20), 0xff);
+        for (unsigned level = 0; level < 8; level++) {
+            out(&p, 0x20, (uint8_t)(round == 0 ? EOI : 0x60 | level));
+            assert_int_equal(isr(&p, 0x20), 0xff & 0xff << (level + 1));
+        }
+        out(&p, 0xa0, EOI);
+    }
+}
+
 static void test_ocw2_no_operation_changes_nothing(void **state)
 {
     struct i8259 p = start();
@@ -548,6 +597,13 @@ static void test_special_fully_nested_holds_own_inputs_back(void **state)
 
     (void)state;
     init(&p, 0x11, 0x11);
+    pulse(&p, 8); /* the slave has no slaves */
+    ack(&p);
+    pulse(&p, 8);
+    assert_false(i8259_intr(&p));
+    out(&p, 0xa0, EOI);
+    assert_int_equal(ack(&p), 0x38);
+    init(&p, 0x11, 0x11);
     pulse(&p, 4);
     ack(&p);
     pulse(&p, 4);
@@ -578,6 +634,87 @@ static void test_special_mask_enables_lower_levels(void **state)
     out(&p, 0x20, SMM_OFF);
     out(&p, 0x20, EOI);
     assert_int_equal(isr(&p, 0x20), 0x00);
+}
+
+/* Masked levels in service hold nobody back, whichever they are; others do. */
+static void test_special_mask_looks_at_every_level(void **state)
+{
+    (void)state;
+    for (unsigned level = 0; level < 8; level++) {
+        struct i8259 p = start();
+        unsigned other = level == 6 ? 5 : 6;
+
+        out(&p, 0x20, (uint8_t)(0xc0 | ((level - 1) & 7))); /* `level` is highest */
+        pulse(&p, level == 2 ? 8 : level);
+        ack(&p);
+        pulse(&p, other);
+        out(&p, 0x20, SMM_ON);
+        assert_false(i8259_intr(&p));
+        out(&p, 0x21, (uint8_t)(1 << level));
+        assert_true(i8259_intr(&p));
+        assert_int_equal(ack(&p), 0x30 + other);
+    }
+}
+
+/* SMM counts only with ESMM, RIS only with RR. */
+static void test_ocw3_fields_are_taken_each_by_its_enable(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    pulse(&p, 1);
+    ack(&p);
+    out(&p, 0x21, 0x02);
+    pulse(&p, 5);
+    out(&p, 0x20, 0x28); /* SMM without ESMM */
+    assert_false(i8259_intr(&p));
+    out(&p, 0x20, SMM_ON);
+    assert_true(i8259_intr(&p));
+    out(&p, 0x20, SMM_OFF | 0x03); /* and read ISR */
+    assert_false(i8259_intr(&p));
+    assert_int_equal(in(&p, 0x20), 0x02);
+    out(&p, 0x20, 0x08); /* RR = 0: ISR stays selected */
+    assert_int_equal(in(&p, 0x20), 0x02);
+    out(&p, 0x20, READ_IRR);
+    assert_int_equal(in(&p, 0x20), 0x20);
+    out(&p, 0x20, 0x09); /* RIS without RR */
+    assert_int_equal(in(&p, 0x20), 0x20);
+}
+
+/* OCW1 and OCW2 between the command and its read leave the poll waiting. */
+static void test_poll_waits_for_the_next_read(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    pulse(&p, 3);
+    out(&p, 0x20, POLL);
+    out(&p, 0x21, 0x08);
+    out(&p, 0x20, 0x40);
+    assert_int_equal(in(&p, 0x20), 0x00); /* masked meanwhile: no request */
+    out(&p, 0x21, 0x00);
+    assert_int_equal(in(&p, 0x20), 0x08);
+    out(&p, 0x20, POLL);
+    out(&p, 0x20, READ_ISR); /* another OCW3 takes the poll back */
+    assert_int_equal(in(&p, 0x20), 0x00);
+    assert_true(i8259_intr(&p));
+}
+
+/* "Automatic End of Interrupt": a poll is an acknowledge for that, too. */
+static void test_poll_with_auto_eoi_rotates(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    init(&p, 0x03, 0x01);
+    out(&p, 0x20, 0x80);
+    pulse(&p, 3);
+    pulse(&p, 4);
+    out(&p, 0x20, POLL);
+    assert_int_equal(in(&p, 0x20), 0x83);
+    assert_int_equal(isr(&p, 0x20), 0x00);
+    pulse(&p, 3);
+    assert_int_equal(ack(&p), 0x34);
 }
 
 static void test_poll_acknowledges_the_highest(void **state)
@@ -691,6 +828,73 @@ static void test_icw3_without_slave_bit_gives_master_vector(void **state)
     set(&p, 8, true);
     assert_int_equal(ack(&p), 0x32);
     assert_int_equal(irr(&p, 0xa0), 0x01);
+    out(&p, 0x21, 0x00);
+    for (unsigned irq = 0; irq < 8; irq++) {
+        if (irq == 2)
+            continue;
+        out(&p, 0x20, 0x62);
+        pulse(&p, irq);
+        assert_int_equal(ack(&p), 0x30 + irq);
+        out(&p, 0x20, (uint8_t)(0x60 | irq));
+    }
+}
+
+/* "Initialization Command Words" (c): ICW1 sets the slave's identity to 7. */
+static void test_icw1_makes_a_slave_number_7(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    out(&p, 0x20, ICW1_EDGE);
+    out(&p, 0x21, 0x30);
+    out(&p, 0x21, 0x80); /* the master looks for it behind IR7 */
+    out(&p, 0x21, 0x01);
+    out(&p, 0x21, 0x04);
+    out(&p, 0xa0, 0x13); /* SNGL: no ICW3 */
+    out(&p, 0xa1, 0x38);
+    out(&p, 0xa1, 0x01);
+    pulse(&p, 9);
+    pulse(&p, 7);
+    assert_int_equal(ack(&p), 0x39);
+    assert_int_equal(isr(&p, 0x20), 0x80);
+    assert_int_equal(isr(&p, 0xa0), 0x02);
+}
+
+/* ICW3 of the slave has three bits. */
+static void test_slave_identity_has_three_bits(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    out(&p, 0xa0, ICW1_EDGE);
+    out(&p, 0xa1, 0x38);
+    out(&p, 0xa1, 0xfa);
+    out(&p, 0xa1, 0x01);
+    pulse(&p, 12);
+    assert_int_equal(ack(&p), 0x3c);
+}
+
+/*
+ * ICW4 BUF and M/S concern pins that a PC straps; uPM = 0 would be the 8085's CALL instruction. The
+ * ICH9 data sheet, "ICW4", knows only 0, 0 and 1: here they act so whatever is written.
+ */
+static void test_buffered_and_mcs80_bits_do_nothing(void **state)
+{
+    static const uint8_t icw4[] = {0x01, 0x09, 0x0d, 0x05, 0x00, 0x0c};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(icw4); i++) {
+        struct i8259 p = start();
+
+        init(&p, icw4[i], icw4[i]);
+        pulse(&p, 5);
+        pulse(&p, 12);
+        assert_int_equal(ack(&p), 0x3c);
+        assert_int_equal(isr(&p, 0x20), 0x04); /* nor is it AEOI or SFNM */
+        assert_int_equal(isr(&p, 0xa0), 0x10);
+        pulse(&p, 8);
+        assert_false(i8259_intr(&p));
+    }
 }
 
 /* "Initialization Command Words": edge sense, IMR, IR7 lowest, special mask, read IRR, ICW4. */
@@ -761,6 +965,23 @@ static void test_ltim_is_replaced_by_elcr(void **state)
     assert_false(i8259_intr(&p));
 }
 
+/* "Edge and Level Triggered Modes": a level must be gone before the EOI, or it interrupts again. */
+static void test_level_input_with_auto_eoi_requests_until_it_falls(void **state)
+{
+    struct i8259 p = start();
+
+    (void)state;
+    init(&p, 0x03, 0x01);
+    out(&p, 0x4d0, 0x20);
+    set(&p, 5, true);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(i8259_intr(&p));
+        assert_int_equal(ack(&p), 0x35);
+    }
+    set(&p, 5, false);
+    assert_false(i8259_intr(&p));
+}
+
 static void test_elcr_change_takes_effect_at_once(void **state)
 {
     struct i8259 p = start();
@@ -774,6 +995,42 @@ static void test_elcr_change_takes_effect_at_once(void **state)
     assert_true(i8259_intr(&p));
     out(&p, 0x4d0, 0x00);
     assert_false(i8259_intr(&p));
+}
+
+/* i8259_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(change)                                                                      \
+    do {                                                                                           \
+        struct i8259 p = start();                                                                  \
+        struct i8259_chip *master = &p.chip[0];                                                    \
+        struct i8259_chip *slave = &p.chip[1];                                                     \
+                                                                                                   \
+        (void)master;                                                                              \
+        (void)slave;                                                                               \
+        change;                                                                                    \
+        assert_false(i8259_ok(&p));                                                                \
+    } while (0)
+
+static void test_invariant_sees_broken_states(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(master->edge = 0x01);
+    ASSERT_BROKEN(slave->edge = 0x80);
+    ASSERT_BROKEN(master->elcr = 0x01);
+    ASSERT_BROKEN(master->elcr = 0x04);
+    ASSERT_BROKEN(slave->elcr = 0x01);
+    ASSERT_BROKEN(slave->elcr = 0x20);
+    ASSERT_BROKEN(master->vector = 0x31);
+    ASSERT_BROKEN(slave->vector = 0x3c);
+    ASSERT_BROKEN(master->lowest = 8);
+    ASSERT_BROKEN(slave->lowest = 255);
+    ASSERT_BROKEN(master->step = I8259_ICW4 + 1);
+    ASSERT_BROKEN(slave->step = I8259_ICW4 + 1);
+    ASSERT_BROKEN((master->auto_eoi = true, master->isr = 1));
+    ASSERT_BROKEN(slave->icw3 = 8);
+    ASSERT_BROKEN(master->line = 0x04);                        /* a cascade nobody drives */
+    ASSERT_BROKEN((slave->line = 0x01, slave->edge = 0x01));   /* a request not passed on */
+    ASSERT_BROKEN((master->line = 0x01, master->edge = 0x01)); /* to the master, to the CPU */
+    ASSERT_BROKEN(p.intr = true);
 }
 
 static uint32_t next_random(uint32_t *seed)
@@ -843,6 +1100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reset_masks_all_and_requests_nothing),
+        cmocka_unit_test(test_reset_vectors_and_order_are_firmwares),
         cmocka_unit_test(test_linux_probe_reads_back_the_mask),
         cmocka_unit_test(test_other_ports_read_ones_and_drop_writes),
         cmocka_unit_test(test_vector_is_icw2_base_plus_input),
@@ -861,6 +1119,7 @@ int main(void)
         cmocka_unit_test(test_lowest_level_in_service_yields_to_all),
         cmocka_unit_test(test_simultaneous_requests_in_order_of_priority),
         cmocka_unit_test(test_specific_eoi_clears_that_level),
+        cmocka_unit_test(test_each_eoi_ends_one_level),
         cmocka_unit_test(test_ocw2_no_operation_changes_nothing),
         cmocka_unit_test(test_rotate_on_nonspecific_eoi),
         cmocka_unit_test(test_nonspecific_eoi_follows_rotated_priority),
@@ -873,18 +1132,27 @@ int main(void)
         cmocka_unit_test(test_special_fully_nested_lets_them_in),
         cmocka_unit_test(test_special_fully_nested_holds_own_inputs_back),
         cmocka_unit_test(test_special_mask_enables_lower_levels),
+        cmocka_unit_test(test_special_mask_looks_at_every_level),
+        cmocka_unit_test(test_ocw3_fields_are_taken_each_by_its_enable),
         cmocka_unit_test(test_poll_acknowledges_the_highest),
+        cmocka_unit_test(test_poll_waits_for_the_next_read),
+        cmocka_unit_test(test_poll_with_auto_eoi_rotates),
         cmocka_unit_test(test_poll_of_the_slave),
         cmocka_unit_test(test_polling_both_chips_loses_no_slave_request),
         cmocka_unit_test(test_spurious_master_is_ir7_without_isr),
         cmocka_unit_test(test_spurious_slave_is_ir15_with_master_in_service),
         cmocka_unit_test(test_absent_slave_leaves_the_bus_floating),
         cmocka_unit_test(test_icw3_without_slave_bit_gives_master_vector),
+        cmocka_unit_test(test_icw1_makes_a_slave_number_7),
+        cmocka_unit_test(test_slave_identity_has_three_bits),
+        cmocka_unit_test(test_buffered_and_mcs80_bits_do_nothing),
         cmocka_unit_test(test_icw1_resets_the_chip),
         cmocka_unit_test(test_icw1_clears_in_service),
         cmocka_unit_test(test_no_request_before_initialisation_ends),
         cmocka_unit_test(test_ltim_is_replaced_by_elcr),
+        cmocka_unit_test(test_level_input_with_auto_eoi_requests_until_it_falls),
         cmocka_unit_test(test_elcr_change_takes_effect_at_once),
+        cmocka_unit_test(test_invariant_sees_broken_states),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
         cmocka_unit_test(test_initialisation_recovers_from_any_state),
     };

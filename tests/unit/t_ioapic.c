@@ -13,6 +13,7 @@
 #define MASKED 0x10000u
 #define LEVEL  0x8000u
 #define RIRR   0x4000u
+#define STATUS 0x1000u
 
 static uint32_t reg_read(struct ioapic *io, uint32_t reg)
 {
@@ -72,6 +73,7 @@ static void test_reset_masks_every_entry(void **state)
     struct ioapic io = fresh();
 
     (void)state;
+    assert_int_equal(ioapic_read(&io, 0x00), 0);
     for (unsigned pin = 0; pin < 24; pin++) {
         assert_int_equal(reg_read(&io, 0x10 + 2 * pin), 0x00010000);
         assert_int_equal(reg_read(&io, 0x11 + 2 * pin), 0);
@@ -153,6 +155,80 @@ static void test_edge_message_carries_the_entry(void **state)
     assert_int_equal(reg_read(&io, 0x10 + 2 * 4) & RIRR, 0);
 }
 
+/* Each half is written by itself, and every field arrives for the smallest and the largest value.
+ */
+static void test_halves_of_an_entry_are_independent(void **state)
+{
+    struct ioapic io = fresh();
+    struct apic_msg m;
+
+    (void)state;
+    entry_low(&io, 7, 0x0035);
+    reg_write(&io, 0x11 + 2 * 7, 0x80000000);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 7), 0x0035);
+    set_pin(&io, 7, true);
+    assert_true(take(&io, &m));
+    assert_int_equal(m.dest, 0x80);
+    assert_int_equal(m.vector, 0x35);
+    assert_int_equal(m.delivery, APIC_FIXED);
+    assert_false(m.logical);
+    entry_low(&io, 7, 0x08fe | LEVEL);
+    assert_int_equal(reg_read(&io, 0x11 + 2 * 7), 0x80000000);
+    assert_true(take(&io, &m));
+    assert_int_equal(m.vector, 0xfe);
+    assert_true(m.logical);
+    assert_true(m.level);
+}
+
+/* "Delivery Status" is set from the event to the delivery, and read only. */
+static void test_delivery_status_is_set_until_delivery(void **state)
+{
+    struct ioapic io = fresh();
+    struct apic_msg m;
+
+    (void)state;
+    entry_low(&io, 2, 0x30 | STATUS);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 2), 0x30);
+    set_pin(&io, 2, true);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 2), 0x30 | STATUS);
+    assert_int_equal(reg_read(&io, 0x11 + 2 * 2), 0);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 3), MASKED);
+    assert_true(take(&io, &m));
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 2), 0x30);
+    entry_low(&io, 9, 0x52 | LEVEL);
+    set_pin(&io, 9, true);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 9), 0x52 | LEVEL | STATUS);
+    set_pin(&io, 9, false);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 9), 0x52 | LEVEL);
+    set_pin(&io, 9, true);
+    assert_int_equal(drain(&io), 1);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 9), 0x52 | LEVEL | RIRR);
+}
+
+/* The entry is what it is at the time of delivery; masking takes an edge back. */
+static void test_entry_rewritten_before_delivery(void **state)
+{
+    struct ioapic io = fresh();
+    struct apic_msg m;
+
+    (void)state;
+    entry_low(&io, 2, 0x30);
+    set_pin(&io, 2, true);
+    entry_low(&io, 2, 0x31);
+    assert_true(take(&io, &m));
+    assert_int_equal(m.vector, 0x31);
+    set_pin(&io, 2, false);
+    set_pin(&io, 2, true);
+    entry_low(&io, 2, 0x31 | MASKED);
+    entry_low(&io, 2, 0x31);
+    assert_false(take(&io, &m));
+    set_pin(&io, 2, false);
+    set_pin(&io, 2, true);
+    entry_low(&io, 2, 0x331); /* reserved delivery mode */
+    entry_low(&io, 2, 0x31);
+    assert_false(take(&io, &m));
+}
+
 static void test_edge_one_message_per_rising_edge(void **state)
 {
     struct ioapic io = fresh();
@@ -222,6 +298,39 @@ static void test_level_sets_remote_irr_and_waits_for_eoi(void **state)
     ioapic_eoi(&io, 0x51);
     assert_int_equal(drain(&io), 0);
     assert_int_equal(reg_read(&io, 0x10 + 2 * 9), 0x51 | LEVEL);
+}
+
+static void test_lowest_priority_can_be_level_triggered(void **state)
+{
+    struct ioapic io = fresh();
+    struct apic_msg m;
+
+    (void)state;
+    entry_low(&io, 9, 0x100 | 0xb1 | LEVEL);
+    set_pin(&io, 9, true);
+    assert_true(take(&io, &m));
+    assert_int_equal(m.delivery, APIC_LOWEST);
+    assert_true(m.level);
+    assert_false(take(&io, &m));
+    ioapic_eoi(&io, 0x31);
+    assert_false(take(&io, &m));
+    ioapic_write(&io, 0x40, 0x31);
+    assert_false(take(&io, &m));
+    ioapic_write(&io, 0x40, 0xb1);
+    assert_true(take(&io, &m));
+}
+
+/* "Polarity": pins are logical here, so both settings deliver when the device asserts. */
+static void test_polarity_is_kept_and_levels_are_logical(void **state)
+{
+    struct ioapic io = fresh();
+
+    (void)state;
+    entry_low(&io, 9, 0x52 | LEVEL | 0x2000);
+    assert_int_equal(reg_read(&io, 0x10 + 2 * 9), 0x52 | LEVEL | 0x2000);
+    assert_int_equal(drain(&io), 0);
+    set_pin(&io, 9, true);
+    assert_int_equal(drain(&io), 1);
 }
 
 static void test_level_withdrawn_before_delivery_sends_nothing(void **state)
@@ -350,6 +459,27 @@ static void test_nmi_with_level_trigger_is_an_edge(void **state)
     assert_int_equal(drain(&io), 1);
 }
 
+/* "SMI", "INIT" and "ExtINT": as the NMI; the vector is passed on as it is. */
+static void test_every_delivery_mode_is_sent(void **state)
+{
+    static const uint8_t edge_only[] = {APIC_SMI, APIC_NMI, APIC_INIT, APIC_EXTINT};
+    struct ioapic io = fresh();
+    struct apic_msg m;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(edge_only); i++) {
+        entry_low(&io, 12, (uint32_t)edge_only[i] << 8 | 0x21 | LEVEL);
+        set_pin(&io, 12, true);
+        assert_true(take(&io, &m));
+        assert_int_equal(m.delivery, edge_only[i]);
+        assert_int_equal(m.vector, 0x21);
+        assert_false(m.level);
+        assert_int_equal(reg_read(&io, 0x10 + 2 * 12) & (RIRR | LEVEL), LEVEL);
+        assert_false(take(&io, &m));
+        set_pin(&io, 12, false);
+    }
+}
+
 static void test_reserved_delivery_modes_send_nothing(void **state)
 {
     struct ioapic io = fresh();
@@ -385,11 +515,12 @@ static void test_reset_keeps_the_wires(void **state)
     struct ioapic io;
 
     (void)state;
-    ioapic_reset(&io, 0xff000000u | 1u << 9);
+    ioapic_reset(&io, 0xff000000u | 1u << 9 | 1u);
     assert_true(ioapic_ok(&io));
     entry_low(&io, 9, 0x51 | LEVEL);
     entry_low(&io, 10, 0x52 | LEVEL);
-    assert_int_equal(drain(&io), 1);
+    entry_low(&io, 0, 0x53 | LEVEL);
+    assert_int_equal(drain(&io), 2);
 }
 
 static void test_pins_beyond_the_last_are_ignored(void **state)
@@ -400,6 +531,41 @@ static void test_pins_beyond_the_last_are_ignored(void **state)
     set_pin(&io, 24, true);
     set_pin(&io, 0xffffffff, true);
     assert_int_equal(drain(&io), 0);
+}
+
+/* ioapic_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(change)                                                                      \
+    do {                                                                                           \
+        struct ioapic io = fresh();                                                                \
+                                                                                                   \
+        entry_low(&io, 1, 0x31);                                                                   \
+        entry_low(&io, 2, 0x32 | LEVEL);                                                           \
+        entry_low(&io, 3, 0x333);                                                                  \
+        change;                                                                                    \
+        assert_false(ioapic_ok(&io));                                                              \
+    } while (0)
+
+static void test_invariant_sees_broken_states(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(io.entry[0] |= STATUS);
+    ASSERT_BROKEN(io.entry[23] |= RIRR);
+    ASSERT_BROKEN(io.entry[23] |= 1ull << 55);
+    ASSERT_BROKEN(io.remote_irr = 1u << 1); /* of an edge */
+    ASSERT_BROKEN((io.edges = 1u << 2));    /* of a level */
+    ASSERT_BROKEN((io.edges = 1u << 4));    /* of a masked pin */
+    ASSERT_BROKEN((io.edges = 1u << 3));    /* of a mode that cannot send */
+    ASSERT_BROKEN(io.edges = 1u << 1);      /* not ready to be sent */
+    ASSERT_BROKEN(io.asserted = 1u << 2);   /* likewise */
+    ASSERT_BROKEN(io.ready = 1u << 1);      /* nothing to send */
+    ASSERT_BROKEN(io.ready = 1u << 2);      /* likewise */
+    ASSERT_BROKEN(io.asserted = 1u << 24);
+    ASSERT_BROKEN(io.edges = 1u << 24);
+    ASSERT_BROKEN(io.remote_irr = 1u << 31);
+    ASSERT_BROKEN(io.ready = 1u << 24);
+    ASSERT_BROKEN(io.select = 0x100);
+    ASSERT_BROKEN(io.id = 0x10000000);
+    ASSERT_BROKEN(io.id = 0x00800000);
 }
 
 static uint64_t random_next(uint64_t *seed)
@@ -457,10 +623,15 @@ int main(void)
         cmocka_unit_test(test_registers_that_do_not_exist_read_0),
         cmocka_unit_test(test_entry_keeps_defined_bits_only),
         cmocka_unit_test(test_edge_message_carries_the_entry),
+        cmocka_unit_test(test_halves_of_an_entry_are_independent),
+        cmocka_unit_test(test_delivery_status_is_set_until_delivery),
+        cmocka_unit_test(test_entry_rewritten_before_delivery),
         cmocka_unit_test(test_edge_one_message_per_rising_edge),
         cmocka_unit_test(test_edges_before_delivery_coalesce),
         cmocka_unit_test(test_masked_edge_is_lost),
         cmocka_unit_test(test_level_sets_remote_irr_and_waits_for_eoi),
+        cmocka_unit_test(test_lowest_priority_can_be_level_triggered),
+        cmocka_unit_test(test_polarity_is_kept_and_levels_are_logical),
         cmocka_unit_test(test_level_withdrawn_before_delivery_sends_nothing),
         cmocka_unit_test(test_unmasking_an_asserted_level_delivers),
         cmocka_unit_test(test_masking_keeps_remote_irr),
@@ -470,10 +641,12 @@ int main(void)
         cmocka_unit_test(test_switch_to_edge_while_asserted_is_no_edge),
         cmocka_unit_test(test_eoi_register_ends_every_entry_of_the_vector),
         cmocka_unit_test(test_nmi_with_level_trigger_is_an_edge),
+        cmocka_unit_test(test_every_delivery_mode_is_sent),
         cmocka_unit_test(test_reserved_delivery_modes_send_nothing),
         cmocka_unit_test(test_several_pins_are_all_delivered),
         cmocka_unit_test(test_reset_keeps_the_wires),
         cmocka_unit_test(test_pins_beyond_the_last_are_ignored),
+        cmocka_unit_test(test_invariant_sees_broken_states),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant_and_drains),
     };
 

@@ -236,6 +236,55 @@ static void test_binary_and_12_hour_formats(void **state)
     assert_int_equal(in(&rtc, CENTURY, HZ), 20);
 }
 
+/* DM and 24/12 say how bytes are read; they do not convert what is there: "Time ... Locations". */
+static void test_a_change_of_format_converts_nothing(void **state)
+{
+    struct mc146818 rtc = fresh(T0); /* 22:13:20, BCD */
+
+    (void)state;
+    out(&rtc, B, 0x86, 0);
+    assert_int_equal(in(&rtc, HOUR, 0), 0x22);
+    assert_int_equal(in(&rtc, SEC, 0), 0x20);
+    out(&rtc, B, 0x06, 0); /* the same bytes are 34:19:32 now; the clock makes a time of it */
+    assert_int_equal(in(&rtc, SEC, HZ), 33);
+    assert_int_equal(in(&rtc, MIN, HZ), 19);
+    assert_int_equal(in(&rtc, HOUR, HZ), 10);
+}
+
+/* ICH9, "Register B", DSLSWS: kept for software, "has no associated functionality". */
+static void test_daylight_savings_bit_does_nothing(void **state)
+{
+    static const time_t sundays[] = {
+        1714269599, /* 2024-04-28 01:59:59 */
+        1729994399, /* 2024-10-27 01:59:59 */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mc146818 rtc = fresh((uint64_t)sundays[i]);
+
+        assert_int_equal(in(&rtc, WDAY, 0), 1);
+        out(&rtc, B, 0x03, 0);
+        assert_shows(&rtc, HZ, sundays[i] + 1);
+        assert_int_equal(in(&rtc, B, HZ), 0x03);
+    }
+}
+
+/* Bit 7 of port 70H is the NMI mask and not part of the index. */
+static void test_nmi_mask_is_not_part_of_the_index(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    assert_int_equal(in(&rtc, 0x80 | SEC, 0), 0x20);
+    assert_int_equal(in(&rtc, 0x80 | A, 0), 0x26);
+    out(&rtc, 0xff, 0x77, 0);
+    assert_int_equal(in(&rtc, 0x7f, 0), 0x77);
+    mc146818_write(&rtc, 0x72, 0x00, 0); /* no other port */
+    assert_int_equal(mc146818_read(&rtc, 0x72, 0), 0xff);
+    assert_int_equal(mc146818_read(&rtc, 0x71, 0), 0x77);
+}
+
 static void test_direct_writes_of_the_date_stay_until_midnight(void **state)
 {
     struct mc146818 rtc = fresh(T0); /* November */
@@ -364,6 +413,57 @@ static void test_periodic_flag_rises_without_enable_and_late(void **state)
     assert_in_range(mc146818_deadline(&rtc), 5 * HZ + 976 * US, 5 * HZ + 977 * US);
 }
 
+/* SET stops the updates only; the divider's reset stops the periodic interrupt, too. */
+static void test_periodic_interrupt_with_set_and_with_the_divider_held(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, B, 0xc2, 0);
+    for (uint64_t n = 1; n <= 3; n++) {
+        uint64_t due = (n * 1000000000ull + 1023) / 1024;
+
+        assert_true(mc146818_deadline(&rtc) == due);
+        advance(&rtc, due);
+        assert_int_equal(in(&rtc, C, due), 0xc0);
+    }
+    for (uint8_t held = 6; held <= 7; held++) {
+        uint64_t now = held * HZ;
+
+        out(&rtc, A, (uint8_t)(held << 4 | 6), now);
+        (void)in(&rtc, C, now);
+        assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+        advance(&rtc, now + HZ / 2);
+        assert_false(mc146818_irq(&rtc));
+        out(&rtc, A, 0x26, now + HZ / 2); /* it starts anew, in phase */
+        assert_true(mc146818_deadline(&rtc) == now + HZ / 2 + 976563);
+    }
+}
+
+/* Each flag makes its own interrupt and no other: "Register B", "Register C". */
+static void test_each_enable_is_for_its_own_flag(void **state)
+{
+    (void)state;
+    for (uint8_t enabled = 0; enabled < 8; enabled++) {
+        struct mc146818 rtc = fresh(T0);
+        uint8_t seen;
+
+        out(&rtc, SEC_ALARM, 0xff, 0);
+        out(&rtc, MIN_ALARM, 0xff, 0);
+        out(&rtc, HOUR_ALARM, 0xff, 0);
+        out(&rtc, A, 0x2f, 0);
+        out(&rtc, B, (uint8_t)(enabled << 4 | 0x02), 0);
+        advance(&rtc, HZ / 2); /* periodic */
+        seen = in(&rtc, C, HZ / 2);
+        assert_int_equal(seen, (enabled & 4) != 0 ? 0xc0 : 0x40);
+        out(&rtc, A, 0x20, HZ / 2); /* alarm and update */
+        advance(&rtc, HZ);
+        assert_int_equal(mc146818_irq(&rtc), (enabled & 3) != 0);
+        assert_int_equal(in(&rtc, C, HZ), (enabled & 3) != 0 ? 0xb0 : 0x30);
+        assert_false(mc146818_irq(&rtc));
+    }
+}
+
 static void test_update_ended_interrupt_each_second(void **state)
 {
     struct mc146818 rtc = fresh(T0);
@@ -442,6 +542,48 @@ static void test_alarm_times(void **state)
         assert_true(mc146818_irq(&rtc));
         assert_int_equal(in(&rtc, C, due) & 0xa0, 0xa0);
     }
+}
+
+/* Alarms in all four formats, at every hour. */
+static void test_alarm_at_every_hour_in_every_format(void **state)
+{
+    (void)state;
+    for (uint8_t format = 0; format < 8; format += 2) { /* DM, 24/12 */
+        for (unsigned hour = 0; hour < 24; hour++) {
+            struct mc146818 rtc = fresh(MIDNIGHT);
+            unsigned dial = hour % 12 == 0 ? 12 : hour % 12;
+            unsigned shown = (format & 2) != 0 ? hour : dial;
+            uint8_t byte = (uint8_t)((format & 4) != 0 ? shown : shown / 10 << 4 | shown % 10);
+
+            if ((format & 2) == 0 && hour >= 12)
+                byte |= 0x80;
+            out(&rtc, B, 0x80 | format, 0);
+            out(&rtc, HOUR, (format & 2) != 0 ? 0 : (format & 4) != 0 ? 12 : 0x12, 0);
+            out(&rtc, B, format, 0);
+            set_alarm(&rtc, byte, 0, 0);
+            assert_in_range(mc146818_deadline(&rtc), (hour == 0 ? 24 : hour) * 3600 * HZ,
+                            (hour == 0 ? 24 : hour) * 3600 * HZ);
+        }
+    }
+}
+
+/* An alarm does not come while SET or the divider's reset stop the clock. */
+static void test_no_alarm_while_the_clock_stands(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    set_alarm(&rtc, 0x22, 0x13, 0x25);
+    out(&rtc, B, 0xa2, 0);
+    assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+    advance(&rtc, 100 * HZ);
+    assert_false(mc146818_irq(&rtc));
+    out(&rtc, B, 0x22, 100 * HZ);
+    assert_true(mc146818_deadline(&rtc) == 105 * HZ);
+    out(&rtc, A, 0x66, 100 * HZ);
+    assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+    out(&rtc, A, 0x26, 200 * HZ);
+    assert_true(mc146818_deadline(&rtc) == 204 * HZ + HZ / 2);
 }
 
 static void test_alarm_that_no_clock_shows_never_comes(void **state)
@@ -569,6 +711,33 @@ static void test_hostile_settings_become_a_time_again(void **state)
     }
 }
 
+/* mc146818_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(change)                                                                      \
+    do {                                                                                           \
+        struct mc146818 rtc = fresh(T0);                                                           \
+                                                                                                   \
+        out(&rtc, B, 0x12, HZ / 2);                                                                \
+        change;                                                                                    \
+        assert_false(mc146818_ok(&rtc));                                                           \
+    } while (0)
+
+static void test_invariant_sees_broken_states(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(rtc.index = 128);
+    ASSERT_BROKEN((rtc.phase = 32768, rtc.seen = 32768));
+    ASSERT_BROKEN(rtc.phase = rtc.seen + 1);
+    ASSERT_BROKEN((rtc.seen = 1ull << 31, rtc.cmos[B] = 2, rtc.deadline = TIME_NEVER));
+    ASSERT_BROKEN(rtc.cmos[A] |= 0x80);
+    ASSERT_BROKEN((rtc.cmos[B] = 0x92, rtc.deadline = TIME_NEVER));
+    ASSERT_BROKEN(rtc.cmos[D] = 0x00);
+    ASSERT_BROKEN(rtc.cmos[D] = 0x81);
+    ASSERT_BROKEN(rtc.cmos[C] = 0x01);
+    ASSERT_BROKEN((rtc.cmos[C] = 0x80, rtc.deadline = TIME_NEVER)); /* IRQF without a flag */
+    ASSERT_BROKEN(rtc.cmos[C] = 0x10);                              /* and the other way round */
+    ASSERT_BROKEN(rtc.deadline++);
+}
+
 static void test_any_sequence_keeps_the_invariant(void **state)
 {
     static const uint64_t hz[3] = {50000000, 1000000000, 4999999999};
@@ -616,20 +785,28 @@ int main(void)
         cmocka_unit_test(test_set_stops_updates_and_hides_uip),
         cmocka_unit_test(test_set_clears_uie),
         cmocka_unit_test(test_binary_and_12_hour_formats),
+        cmocka_unit_test(test_a_change_of_format_converts_nothing),
+        cmocka_unit_test(test_daylight_savings_bit_does_nothing),
+        cmocka_unit_test(test_nmi_mask_is_not_part_of_the_index),
         cmocka_unit_test(test_direct_writes_of_the_date_stay_until_midnight),
         cmocka_unit_test(test_linux_reads_a_consistent_time_at_any_moment),
         cmocka_unit_test(test_linux_sets_the_time),
         cmocka_unit_test(test_periodic_interrupt_rates),
         cmocka_unit_test(test_periodic_flag_rises_without_enable_and_late),
+        cmocka_unit_test(test_periodic_interrupt_with_set_and_with_the_divider_held),
+        cmocka_unit_test(test_each_enable_is_for_its_own_flag),
         cmocka_unit_test(test_update_ended_interrupt_each_second),
         cmocka_unit_test(test_enable_with_flag_set_interrupts_at_once),
         cmocka_unit_test(test_alarm_times),
+        cmocka_unit_test(test_alarm_at_every_hour_in_every_format),
+        cmocka_unit_test(test_no_alarm_while_the_clock_stands),
         cmocka_unit_test(test_alarm_that_no_clock_shows_never_comes),
         cmocka_unit_test(test_alarm_flag_is_the_same_stepped_or_jumped),
         cmocka_unit_test(test_reset_line_keeps_time_and_memory),
         cmocka_unit_test(test_memory_bytes_and_platform_bytes),
         cmocka_unit_test(test_c_and_d_cannot_be_written),
         cmocka_unit_test(test_hostile_settings_become_a_time_again),
+        cmocka_unit_test(test_invariant_sees_broken_states),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
     };
 

@@ -84,8 +84,110 @@ static void test_reset_state_is_the_data_sheets(void **state)
     assert_int_equal(in(&u, MCR), 0x00);
     assert_int_equal(in(&u, LSR), 0x60);
     assert_int_equal(in(&u, MSR), 0xb0);
+    assert_int_equal(in(&u, SCR), 0x00);
+    assert_int_equal(in(&u, RBR), 0x00);
     assert_false(ns16550_irq(&u));
     assert_true(ns16550_deadline(&u) == TIME_NEVER);
+    out(&u, LCR, 0x80);
+    assert_int_equal(in(&u, DLL), 12);
+    assert_int_equal(in(&u, DLM), 0);
+}
+
+/* "Line Control Register": all 8 bits are read back. Offset bits above the eight are not decoded.
+ */
+static void test_line_control_keeps_all_bits(void **state)
+{
+    struct ns16550 u = fresh();
+
+    (void)state;
+    for (unsigned value = 0; value < 256; value++) {
+        out(&u, LCR + 8, (uint8_t)value);
+        assert_int_equal(in(&u, LCR), value);
+    }
+}
+
+/* Make one of the five sources pend, with nothing enabled: "Interrupt Control Functions". */
+static struct ns16550 pending(unsigned source)
+{
+    struct ns16550 u = set_up(source == 0 ? 0 : 0x80, 0);
+
+    switch (source) {
+    case 0: put(&u, 'a'); break;
+    case 1:
+        out(&u, THR, 'b');
+        drain(&u);
+        break;
+    case 2:
+        ns16550_rx_break(&u, 0);
+        in(&u, RBR); /* LSR has not been read */
+        break;
+    case 3:
+        out(&u, MCR, 0x18);
+        out(&u, MCR, 0x08);
+        break;
+    default:
+        put(&u, 'c');
+        ns16550_advance(&u, 1000000);
+        break;
+    }
+    return u;
+}
+
+/* Each enable lets its own source through and no other: "Interrupt Enable Register". */
+static void test_each_enable_is_for_its_own_source(void **state)
+{
+    static const uint8_t id[] = {0xc4, 0xc2, 0xc6, 0xc0, 0xcc};
+    static const uint8_t enable[] = {1, 2, 4, 8, 1};
+
+    (void)state;
+    for (unsigned source = 0; source < 5; source++) {
+        for (uint8_t enabled = 0; enabled < 16; enabled++) {
+            struct ns16550 u = pending(source);
+            bool expected = (enabled & enable[source]) != 0;
+
+            if (source != 1) { /* enabling it is an event of the transmitter's own */
+                out(&u, IER, 0x02);
+                in(&u, IIR);
+                out(&u, IER, enabled | 2);
+            }
+            out(&u, IER, enabled);
+            assert_int_equal(ns16550_irq(&u), expected);
+            assert_int_equal(in(&u, IIR), expected ? id[source] : 0xc1);
+        }
+    }
+}
+
+/* One line at a time: its delta, and nothing else, interrupts until MSR is read. */
+static void test_each_modem_line_has_its_delta(void **state)
+{
+    static const uint8_t mcr[] = {0x02, 0x01, 0x04, 0x08}; /* RTS, DTR, OUT1, OUT2 */
+
+    (void)state;
+    for (unsigned line = 0; line < 4; line++) {
+        struct ns16550 u = set_up(0, 0x08);
+
+        out(&u, MCR, 0x10);
+        in(&u, MSR);
+        out(&u, MCR, 0x10 | mcr[line]);
+        assert_int_equal(in(&u, IIR), line == 2 ? 0xc1 : 0xc0); /* RI counts when it goes off */
+        assert_int_equal(in(&u, MSR), 0x10 << line | (line == 2 ? 0 : 1 << line));
+        assert_int_equal(in(&u, MSR), 0x10 << line);
+        assert_int_equal(in(&u, IIR), 0xc1);
+        out(&u, MCR, 0x10);
+        assert_int_equal(in(&u, IIR), 0xc0);
+        assert_int_equal(in(&u, MSR), 1 << line);
+        assert_int_equal(in(&u, IIR), 0xc1);
+    }
+}
+
+/* The error of a byte that was read before LSR was: still there, without DR. */
+static void test_error_outlives_its_byte(void **state)
+{
+    struct ns16550 u = pending(2);
+
+    (void)state;
+    assert_int_equal(in(&u, LSR), 0xf8);
+    assert_int_equal(in(&u, LSR), 0x60);
 }
 
 static void test_dlab_switches_divisor_latch(void **state)
@@ -119,6 +221,18 @@ static void test_scratch_keeps_and_reserved_bits_read_0(void **state)
     out(&u, LSR, 0x00);
     out(&u, MSR, 0x00);
     assert_int_equal(in(&u, LSR), 0x60);
+}
+
+/* "MODEM Control Register": with the loop off, the outputs are not the inputs. */
+static void test_modem_inputs_are_the_terminals(void **state)
+{
+    struct ns16550 u = fresh();
+
+    (void)state;
+    for (unsigned mcr = 0; mcr < 16; mcr++) {
+        out(&u, MCR, (uint8_t)mcr);
+        assert_int_equal(in(&u, MSR), 0xb0);
+    }
 }
 
 static void test_fcr_shows_in_iir_only_when_enabled(void **state)
@@ -297,6 +411,74 @@ static void test_character_timeout_follows_baud_and_format(void **state)
     assert_true(ns16550_deadline(&u) == 100000000);
 }
 
+/* LCR [1:0] word length, [2] stop bits (1 1/2 with five bits), [3] parity: times 4 characters. */
+static void test_character_time_of_every_format(void **state)
+{
+    static const unsigned half_bits[16] = {14, 16, 18, 20, 15, 18, 20, 22,
+                                           16, 18, 20, 22, 17, 20, 22, 24};
+
+    (void)state;
+    for (unsigned format = 0; format < 16; format++) {
+        struct ns16550 u = set_up(0x80, 0x01);
+
+        out(&u, LCR, 0x80);
+        out(&u, DLL, 48); /* 2400 baud: half a bit is 208.3 us */
+        out(&u, LCR, (uint8_t)(0x70 | format));
+        put(&u, 'a');
+        assert_int_equal(ns16550_deadline(&u), (half_bits[format] * 4 * 625000ull + 2) / 3);
+    }
+}
+
+/* A divisor of 0, which the data sheet excludes, counts as 1. */
+static void test_divisor_0_still_has_a_timeout(void **state)
+{
+    struct ns16550 u = set_up(0x80, 0x01);
+
+    (void)state;
+    out(&u, LCR, 0x83);
+    out(&u, DLL, 0);
+    out(&u, LCR, 0x03);
+    put(&u, 'a');
+    assert_true(ns16550_deadline(&u) == FOUR_CHARS_115200_8N1);
+}
+
+/* "FIFO Interrupt Mode Operation": a byte that comes after the timeout leaves it pending. */
+static void test_character_timeout_is_cleared_by_a_read_or_a_reset_only(void **state)
+{
+    struct ns16550 u = set_up(0x80, 0x01);
+
+    (void)state;
+    put(&u, 'a');
+    ns16550_rx_put(&u, 'b', 1000000);
+    assert_int_equal(ns16550_read(&u, IIR, 1000000), 0xcc);
+    assert_int_equal(ns16550_read(&u, LSR, 1000000), 0x61);
+    assert_int_equal(ns16550_read(&u, IIR, 1000000), 0xcc);
+    ns16550_write(&u, FCR, 0x83, 1000000);
+    assert_int_equal(ns16550_read(&u, IIR, 1000000), 0xc1);
+    ns16550_rx_put(&u, 'c', 1000000);
+    assert_true(ns16550_deadline(&u) == 1000000 + FOUR_CHARS_115200_8N1);
+    ns16550_advance(&u, 2000000);
+    assert_int_equal(ns16550_read(&u, RBR, 2000000), 'c');
+    assert_int_equal(ns16550_read(&u, IIR, 2000000), 0xc1);
+}
+
+/* At the trigger level the data interrupt is there, and the timeout is not announced. */
+static void test_no_deadline_at_the_trigger_level(void **state)
+{
+    struct ns16550 u = set_up(0x40, 0x01);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        put(&u, 'a');
+    assert_true(ns16550_deadline(&u) != TIME_NEVER);
+    put(&u, 'a');
+    assert_true(ns16550_deadline(&u) == TIME_NEVER);
+    ns16550_advance(&u, 1000000);
+    assert_int_equal(ns16550_read(&u, IIR, 1000000), 0xc4);
+    ns16550_read(&u, RBR, 1000000);
+    assert_true(ns16550_deadline(&u) == 1000000 + FOUR_CHARS_115200_8N1);
+}
+
 static void test_character_timeout_only_with_fifo_and_enable(void **state)
 {
     struct ns16550 u = set_up(0x80, 0x00);
@@ -364,6 +546,46 @@ static void test_break_shows_when_its_byte_is_next(void **state)
     assert_int_equal(in(&u, LSR), 0x61);
     assert_int_equal(in(&u, RBR), 0x00);
     assert_int_equal(in(&u, RBR), 'h');
+}
+
+/* A break is a zero byte; with a full FIFO it is lost as a byte is, and OE tells. */
+static void test_breaks_fill_the_fifo_and_wrap_around(void **state)
+{
+    struct ns16550 u = set_up(0, 0);
+
+    (void)state;
+    for (unsigned i = 0; i < 11; i++)
+        put(&u, 'a');
+    for (unsigned i = 0; i < 11; i++)
+        in(&u, RBR);
+    for (unsigned i = 0; i < 16; i++) {
+        ns16550_rx_break(&u, 0);
+        assert_true(ns16550_ok(&u));
+    }
+    ns16550_rx_break(&u, 0);
+    assert_int_equal(in(&u, LSR), 0xfb);
+    for (unsigned i = 1; i < 16; i++) {
+        assert_int_equal(in(&u, LSR), 0xe1); /* shown already; another one further back */
+        assert_int_equal(in(&u, RBR), 0);
+        assert_int_equal(in(&u, LSR), i == 15 ? 0x79 | 0x80 : 0xf9);
+    }
+    assert_int_equal(in(&u, LSR), 0x61);
+    assert_int_equal(in(&u, RBR), 0);
+    assert_int_equal(in(&u, LSR), 0x60);
+}
+
+/* 16450 mode has no LSR bit 7. */
+static void test_break_without_fifo(void **state)
+{
+    struct ns16550 u = fresh();
+
+    (void)state;
+    ns16550_rx_break(&u, 0);
+    assert_int_equal(in(&u, LSR), 0x79);
+    assert_int_equal(in(&u, LSR), 0x61);
+    assert_int_equal(in(&u, RBR), 0);
+    put(&u, 'a');
+    assert_int_equal(in(&u, LSR), 0x61);
 }
 
 static void test_interrupt_priorities(void **state)
@@ -444,6 +666,55 @@ static void test_loopback_returns_bytes_and_disconnects_the_outside(void **state
     assert_int_equal(in(&u, IIR), 0xc2);
 }
 
+/* In loopback the receiver gets what the transmitter's word length lets through. */
+static void test_loopback_word_lengths(void **state)
+{
+    struct ns16550 u = set_up(0, 0);
+
+    (void)state;
+    out(&u, MCR, 0x10);
+    for (unsigned length = 0; length < 4; length++) {
+        out(&u, LCR, (uint8_t)length);
+        out(&u, THR, 0xff);
+        out(&u, THR, 0x95);
+        assert_int_equal(in(&u, RBR), (0x20 << length) - 1);
+        assert_int_equal(in(&u, RBR), 0x95 & ((0x20 << length) - 1));
+    }
+    out(&u, MCR, 0x00);
+    out(&u, LCR, 0x00); /* the terminal's words have 8 bits */
+    put(&u, 0xff);
+    assert_int_equal(in(&u, RBR), 0xff);
+}
+
+/* "Break Control ... acts only on SOUT and has no effect on the transmitter logic" */
+static void test_break_control_is_not_looped_back(void **state)
+{
+    struct ns16550 u = set_up(0, 0);
+
+    (void)state;
+    out(&u, MCR, 0x10);
+    out(&u, LCR, 0x43);
+    assert_int_equal(in(&u, LSR), 0x60);
+    out(&u, THR, 'b');
+    assert_int_equal(in(&u, LSR), 0x61);
+    assert_int_equal(in(&u, RBR), 'b');
+    assert_int_equal(in(&u, LCR), 0x43);
+}
+
+static void test_loopback_overruns(void **state)
+{
+    struct ns16550 u = set_up(0, 0);
+
+    (void)state;
+    out(&u, MCR, 0x10);
+    for (unsigned i = 0; i < 17; i++)
+        out(&u, THR, (uint8_t)i);
+    assert_int_equal(in(&u, LSR), 0x63);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(in(&u, RBR), i);
+    assert_int_equal(in(&u, LSR), 0x60);
+}
+
 static void test_fifo_resets_and_mode_change_clear_data(void **state)
 {
     struct ns16550 u = set_up(0, 0x02);
@@ -463,6 +734,32 @@ static void test_fifo_resets_and_mode_change_clear_data(void **state)
     out(&u, FCR, 0x00);
     assert_int_equal(in(&u, LSR), 0x60);
     assert_int_equal(drain(&u), 0);
+    put(&u, 'a');
+    out(&u, THR, 'b');
+    out(&u, FCR, 0x06); /* bit 0 clear: the reset bits are not programmed */
+    assert_int_equal(in(&u, LSR), 0x01);
+    out(&u, FCR, 0x01);
+    assert_int_equal(in(&u, LSR), 0x60);
+    put(&u, 'a');
+    out(&u, THR, 'b');
+    out(&u, FCR, 0xc1); /* another trigger level and DMA mode leave the data alone */
+    out(&u, FCR, 0x49);
+    assert_int_equal(in(&u, LSR), 0x01);
+    assert_int_equal(in(&u, RBR), 'a');
+    assert_int_equal(drain(&u), 1);
+}
+
+/* The transmitter's reset makes no interrupt if it was empty: nothing became empty. */
+static void test_reset_of_an_empty_transmitter_is_no_event(void **state)
+{
+    struct ns16550 u = set_up(0, 0x02);
+
+    (void)state;
+    assert_int_equal(in(&u, IIR), 0xc2);
+    out(&u, FCR, 0x05);
+    assert_int_equal(in(&u, IIR), 0xc1);
+    out(&u, FCR, 0x00);
+    assert_int_equal(in(&u, IIR), 0x01);
 }
 
 /* size_fifo() of Linux 6.1 8250_port.c */
@@ -617,12 +914,101 @@ static void test_nothing_is_lost_when_space_is_asked_for(void **state)
     }
 }
 
+/* A driver's interrupt service routine: serve IIR until it says that there is nothing. */
+static unsigned serve(struct ns16550 *u, uint64_t now, unsigned *to_send, unsigned *received)
+{
+    unsigned served = 0;
+
+    for (uint8_t id; ((id = ns16550_read(u, IIR, now)) & 1) == 0; served++) {
+        assert_true(served < 64);
+        if ((id & 0x0f) == 0x02) {
+            for (unsigned i = 0; i < 16 && *to_send < 20000; i++)
+                ns16550_write(u, THR, (uint8_t)(*to_send)++, now);
+        } else {
+            assert_int_equal(id & 0x07, 0x04);
+            while ((ns16550_read(u, LSR, now) & 1) != 0)
+                assert_int_equal(ns16550_read(u, RBR, now), (uint8_t)(*received)++);
+        }
+        assert_true(ns16550_ok(u));
+    }
+    return served;
+}
+
+/* Both directions at once, a console that is slow at times, a driver that only acts on the wire. */
+static void test_both_directions_under_load_lose_nothing(void **state)
+{
+    struct ns16550 u = set_up(0xc0, 0x03);
+    uint64_t seed = 11, now = 0;
+    unsigned to_send = 0, taken = 0, put_in = 0, received = 0;
+    uint8_t byte;
+
+    (void)state;
+    for (unsigned round = 0; taken < 20000 || received < 20000; round++) {
+        unsigned room = (unsigned)next_random(&seed) % 24;
+
+        assert_true(round < 100000); /* no interrupt is missing */
+        while (room-- > 0 && ns16550_tx_take(&u, &byte))
+            assert_int_equal(byte, (uint8_t)taken++);
+        room = (unsigned)next_random(&seed) % 24;
+        while (room-- > 0 && put_in < 20000 && ns16550_rx_space(&u) != 0)
+            ns16550_rx_put(&u, (uint8_t)put_in++, now);
+        now += next_random(&seed) % 400000;
+        if (now >= ns16550_deadline(&u))
+            ns16550_advance(&u, now);
+        if (ns16550_irq(&u) && next_random(&seed) % 4 != 0)
+            assert_true(serve(&u, now, &to_send, &received) > 0);
+    }
+    assert_int_equal(to_send, 20000);
+    assert_int_equal(ns16550_read(&u, LSR, now), 0x60);
+}
+
+/* ns16550_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(change)                                                                      \
+    do {                                                                                           \
+        struct ns16550 u = set_up(0x80, 0x01);                                                     \
+                                                                                                   \
+        change;                                                                                    \
+        assert_false(ns16550_ok(&u));                                                              \
+    } while (0)
+
+static void test_invariant_sees_broken_states(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(u.ier = 0x11);
+    ASSERT_BROKEN(u.mcr = 0x2b);
+    ASSERT_BROKEN(u.errors = 0x20);
+    ASSERT_BROKEN(u.errors = 0x01);
+    ASSERT_BROKEN(u.fcr = 0x83);
+    ASSERT_BROKEN(u.fcr = 0x91);
+    ASSERT_BROKEN(u.fcr = 0x80);
+    ASSERT_BROKEN(u.msr = 0xf0);
+    ASSERT_BROKEN(u.rx_head = 16);
+    ASSERT_BROKEN(u.rx_count = 17);
+    ASSERT_BROKEN(u.tx_head = 16);
+    ASSERT_BROKEN(u.tx_count = 17);
+    ASSERT_BROKEN(u.rx_breaks = 2); /* of an empty slot */
+    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x80));
+    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x8000)); /* not shown */
+    ASSERT_BROKEN(u.timeout_ticks = 0);
+    ASSERT_BROKEN((u.timed_out = true, u.irq = true));                         /* nothing waits */
+    ASSERT_BROKEN((u.fcr = 0, u.rx_count = 1, u.ier = 0, u.timed_out = true)); /* no FIFO */
+    ASSERT_BROKEN((u.thre_pending = true, u.tx_count = 1));
+    ASSERT_BROKEN(u.irq = true);
+    ASSERT_BROKEN(u.deadline = 1);
+    ASSERT_BROKEN((put(&u, 'a'), u.deadline = TIME_NEVER));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reset_state_is_the_data_sheets),
+        cmocka_unit_test(test_line_control_keeps_all_bits),
+        cmocka_unit_test(test_each_enable_is_for_its_own_source),
+        cmocka_unit_test(test_each_modem_line_has_its_delta),
+        cmocka_unit_test(test_error_outlives_its_byte),
         cmocka_unit_test(test_dlab_switches_divisor_latch),
         cmocka_unit_test(test_scratch_keeps_and_reserved_bits_read_0),
+        cmocka_unit_test(test_modem_inputs_are_the_terminals),
         cmocka_unit_test(test_fcr_shows_in_iir_only_when_enabled),
         cmocka_unit_test(test_transmit_takes_in_order_and_thre_follows_fifo_empty),
         cmocka_unit_test(test_transmit_without_fifo_holds_one_byte_the_last),
@@ -634,19 +1020,31 @@ int main(void)
         cmocka_unit_test(test_character_timeout_after_four_characters),
         cmocka_unit_test(test_character_timeout_restarts_with_each_byte_and_each_read),
         cmocka_unit_test(test_character_timeout_follows_baud_and_format),
+        cmocka_unit_test(test_character_time_of_every_format),
+        cmocka_unit_test(test_divisor_0_still_has_a_timeout),
+        cmocka_unit_test(test_character_timeout_is_cleared_by_a_read_or_a_reset_only),
+        cmocka_unit_test(test_no_deadline_at_the_trigger_level),
         cmocka_unit_test(test_character_timeout_only_with_fifo_and_enable),
         cmocka_unit_test(test_overrun_in_fifo_loses_the_new_byte),
         cmocka_unit_test(test_overrun_without_fifo_loses_the_old_byte),
         cmocka_unit_test(test_break_shows_when_its_byte_is_next),
+        cmocka_unit_test(test_breaks_fill_the_fifo_and_wrap_around),
+        cmocka_unit_test(test_break_without_fifo),
         cmocka_unit_test(test_interrupt_priorities),
         cmocka_unit_test(test_out2_gates_the_wire_and_loopback_shuts_it),
         cmocka_unit_test(test_loopback_modem_lines_and_deltas),
         cmocka_unit_test(test_loopback_returns_bytes_and_disconnects_the_outside),
+        cmocka_unit_test(test_loopback_word_lengths),
+        cmocka_unit_test(test_break_control_is_not_looped_back),
+        cmocka_unit_test(test_loopback_overruns),
         cmocka_unit_test(test_fifo_resets_and_mode_change_clear_data),
+        cmocka_unit_test(test_reset_of_an_empty_transmitter_is_no_event),
         cmocka_unit_test(test_linux_autoconfig_finds_a_16550a),
         cmocka_unit_test(test_linux_startup_finds_no_thre_bug),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
         cmocka_unit_test(test_nothing_is_lost_when_space_is_asked_for),
+        cmocka_unit_test(test_both_directions_under_load_lose_nothing),
+        cmocka_unit_test(test_invariant_sees_broken_states),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
