@@ -34,6 +34,7 @@ TEMPLATES = TREE / "scripts" / "bochs"
 DEFAULT_MODEL = "corei7_skylake_x"
 DEFAULT_IPS = 50_000_000
 MAX_CPUS = 8
+MAX_HOST_MIB = 2048  # what the machine uses beyond this, Bochs puts into a file
 UNREPEATABLE = ("rdrand", "rdseed")  # Bochs seeds them from the wall clock
 
 OVMF_PLACES = ("/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd")
@@ -196,7 +197,7 @@ class Machine:
         uefi = self.firmware == "uefi"
         values = {
             "ROM_OPTIONS": f"address={self._rom_base():#x}" if uefi else "options=fastboot",
-            "MEMORY": self.memory,
+            "MEMORY": f"guest={self.memory}, host={min(self.memory, MAX_HOST_MIB)}, block_size=2048",
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),
             "TABLES": "ata1-master: type=cdrom, path=acpi.iso, status=inserted" if uefi else "",
