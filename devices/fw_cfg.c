@@ -42,7 +42,7 @@ bool fw_cfg_add(struct fw_cfg *f, uint16_t key, const void *bytes, uint32_t len)
 bool fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *bytes, uint32_t len)
 {
     uint16_t key = (uint16_t)(FW_CFG_FILE_FIRST + f->file_count);
-    struct fw_cfg_file *file = &f->dir.files[f->file_count];
+    struct fw_cfg_entry *file = &f->dir.files[f->file_count];
 
     if (strlen(name) > FW_CFG_NAME_MAX || !fw_cfg_add(f, key, bytes, len))
         return false;

@@ -42,18 +42,18 @@
 #define FW_CFG_FILE_FIRST   0x20u
 
 /* One file of the directory, integers big-endian. */
-struct fw_cfg_file {
+struct fw_cfg_entry {
     uint32_t size;
     uint16_t key;
     uint16_t reserved;
     char name[FW_CFG_NAME_MAX + 1];
 };
-_Static_assert(sizeof(struct fw_cfg_file) == 64, "fw_cfg: FWCfgFile");
+_Static_assert(sizeof(struct fw_cfg_entry) == 64, "fw_cfg: FWCfgFile");
 
 /* Item FW_CFG_FILE_DIR. */
 struct fw_cfg_dir {
     uint32_t count; /* big-endian */
-    struct fw_cfg_file files[FW_CFG_ITEMS_MAX];
+    struct fw_cfg_entry files[FW_CFG_ITEMS_MAX];
 };
 
 /* What DMA is told in guest memory, big-endian. */

@@ -665,7 +665,7 @@ void platform_reset(struct vm *vm)
     mc146818_reset_line(&vm->rtc, now);
     ns16550_reset(&vm->uart, vm->tsc_hz);
     acpi_pm_reset(&vm->pm, vm->tsc_hz, now);
-    pci_host_reset(&vm->pci);
+    pci_host_reset(&vm->pci, false);
     reset_ports_reset(&vm->reset_ports);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         reset_lapic(&vm->vcpu[i]);
