@@ -22,6 +22,9 @@ static const uint8_t signature[4] = {'Q', 'E', 'M', 'U'};
 static const uint8_t id[4] = {ID_TRADITIONAL | ID_DMA};
 static const uint8_t dma_signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'};
 
+/* What is read after the end of an item; the size is a limit to a step only. */
+static const uint8_t zeros[64];
+
 static const struct fw_cfg_item *find(const struct fw_cfg *f, uint16_t key)
 {
     for (uint32_t i = 0; i < f->count; i++) {
@@ -74,13 +77,15 @@ void fw_cfg_reset(struct fw_cfg *f)
     f->dma_high = 0;
 }
 
-/* The item's next bytes, at most *len of them and counted there; NULL where nothing is left. */
+/* The item's next bytes, at most *len of them and counted there; zeros where nothing is left. */
 static const uint8_t *take(struct fw_cfg *f, uint32_t *len)
 {
     const struct fw_cfg_item *item = find(f, f->key);
 
-    if (item == NULL || f->offset >= item->len)
-        return NULL;
+    if (item == NULL || f->offset >= item->len) {
+        *len = *len < sizeof(zeros) ? *len : (uint32_t)sizeof(zeros);
+        return zeros;
+    }
 
     const uint8_t *bytes = item->bytes + f->offset;
 
@@ -95,11 +100,8 @@ uint32_t fw_cfg_read(struct fw_cfg *f, uint16_t port, unsigned size)
     uint32_t value = 0;
     uint32_t one = 1;
 
-    if (port == FW_CFG_DATA && size == 1) {
-        const uint8_t *byte = take(f, &one);
-
-        return byte != NULL ? *byte : 0;
-    }
+    if (port == FW_CFG_DATA && size == 1)
+        return *take(f, &one);
     for (unsigned i = 0; i < size && i < 4; i++) {
         unsigned at = port + i - FW_CFG_DMA_HIGH;
 

@@ -117,8 +117,7 @@ MUST_CHECK bool fw_cfg_write(struct fw_cfg *f, uint16_t port, unsigned size, uin
  * and has to be written back; its control field is 0 when all is done, and has only the error
  * bit set (FW_CFG_DMA_FAILED) when the access is not possible.
  *   d       in and out, as in guest memory
- *   bytes   set to what has to be written into guest memory at *gpa if the result is not 0; NULL:
- *           zeros
+ *   bytes   set to what has to be written into guest memory at *gpa if the result is not 0
  *   return  number of bytes to be written, at most max
  */
 uint32_t fw_cfg_dma_step(struct fw_cfg *f, struct fw_cfg_dma *d, uint32_t max,

@@ -182,9 +182,16 @@ static void test_dma_reads_in_steps(void **state)
     assert_true(gpa == 0x2008);
     expect_descriptor(&d, 0x02, 4);
     assert_int_equal(fw_cfg_dma_step(f, &d, 8, &bytes, &gpa), 4); /* zeros after the end */
-    assert_null(bytes);
+    assert_memory_equal(bytes, "\0\0\0", 4);
     assert_true(gpa == 0x200a);
     expect_descriptor(&d, 0, 0);
+    d = descriptor(0x02, 1000, 0); /* zeros come in smaller steps */
+    for (uint32_t left = 1000, n; left > 0; left -= n) {
+        n = fw_cfg_dma_step(f, &d, 1000, &bytes, &gpa);
+        assert_in_range(n, 1, left);
+        assert_int_equal(bytes[n - 1], 0);
+        expect_descriptor(&d, left > n ? 0x02 : 0, left - n);
+    }
 }
 
 static void test_dma_goes_on_where_the_last_access_ended(void **state)
