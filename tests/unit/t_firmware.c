@@ -258,8 +258,7 @@ static void run_command(const struct loader_command *c)
     case 3:
         in = blob(c->u.checksum.file, &at);
         assert_int_equal(in[c->u.checksum.offset], 0);
-        in[c->u.checksum.offset] =
-            (uint8_t)-sum(in + c->u.checksum.start, c->u.checksum.len);
+        in[c->u.checksum.offset] = (uint8_t)-sum(in + c->u.checksum.start, c->u.checksum.len);
         break;
     default: fail();
     }

@@ -53,8 +53,8 @@ static void expect_bytes(uint16_t key, const void *bytes, size_t len)
 
 static struct fw_cfg_dma descriptor(uint32_t control, uint32_t length, uint64_t gpa)
 {
-    return (struct fw_cfg_dma){
-        __builtin_bswap32(control), __builtin_bswap32(length), __builtin_bswap64(gpa)};
+    return (struct fw_cfg_dma){__builtin_bswap32(control), __builtin_bswap32(length),
+                               __builtin_bswap64(gpa)};
 }
 
 static void expect_descriptor(const struct fw_cfg_dma *d, uint32_t control, uint32_t length)
@@ -88,7 +88,7 @@ static void test_items_by_key(void **state)
     assert_true(fw_cfg_add(f, 0x12, NULL, 0));
     expect_bytes(0x11, "\0\1\2\3\4\5\6\7\x8\x9\0\0", 12);
     expect_bytes(0x12, "\0\0", 2);
-    expect_bytes(0x13, "\0\0", 2); /* an absent item reads 0 */
+    expect_bytes(0x13, "\0\0", 2);     /* an absent item reads 0 */
     expect_bytes(0x4011, "\0\1\2", 3); /* bit 14 asks for write mode, which nothing has */
 }
 
