@@ -145,6 +145,14 @@ build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)scripts/mkinitramfs $@
 
+# GRUB as a guest: a floppy for SeaBIOS, an EFI program with a Linux inside for OVMF.
+build/grub.img: scripts/mkgrub | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)scripts/mkgrub floppy $@
+
+build/grub.efi: build/initramfs.cpio.gz scripts/mkgrub | $(SETUP)
+	$(Q)scripts/mkgrub efi $(DEPS)/vmlinuz $< $@
+
 # What the boot of Linux is measured with (docs/NUMBERS.md): a kernel and a program that note the
 # time, and the same without Bulkhead.
 build/vmlinuz.timed: scripts/time_kernel | $(SETUP)
