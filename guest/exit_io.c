@@ -19,7 +19,8 @@ enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x)
     unsigned size = x->u.pio.size;
 
     if (!x->u.pio.in) {
-        platform_port_write(v, x->u.pio.port, size, (uint32_t)*rax);
+        if (!platform_port_write(v, x->u.pio.port, size, (uint32_t)*rax))
+            return RESUME;
         return after_write(v);
     }
     uint32_t value = platform_port_read(v, x->u.pio.port, size);
@@ -63,7 +64,8 @@ enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x)
     } else {
         if (!linear_read(v, x->u.pio.gva, &item, size))
             return RESUME;
-        platform_port_write(v, x->u.pio.port, size, item);
+        if (!platform_port_write(v, x->u.pio.port, size, item))
+            return RESUME;
     }
     add_counter(v, x->u.pio.in ? RDI : RSI, address_size, down ? 0 - (uint64_t)size : size);
     if (x->u.pio.rep) {

@@ -22,6 +22,7 @@ enum port_device {
     PORT_POST, /* 80H: power-on self-test codes, and everybody's I/O delay */
     PORT_PM,
     PORT_PCI,
+    PORT_FW_CFG,
 };
 
 #define COM1          0x3f8
@@ -45,6 +46,8 @@ static const uint8_t port_map[0xd00] = {
     [0x92] = PORT_RESET,
     PORTS_2(0x70, PORT_RTC),
     PORTS_8(COM1, PORT_UART),
+    PORTS_2(FW_CFG_SELECTOR, PORT_FW_CFG),
+    PORTS_8(FW_CFG_DMA_HIGH, PORT_FW_CFG),
     [DEBUG_EXIT] = PORT_DEBUG_EXIT,
     [POST_PORT] = PORT_POST,
     PORTS_8(PM_BASE, PORT_PM),
@@ -52,9 +55,11 @@ static const uint8_t port_map[0xd00] = {
     PORTS_8(PCI_HOST_ADDRESS, PORT_PCI), /* CF9H byte accesses: the reset register */
 };
 
-static enum port_device port_device(uint16_t port)
+static enum port_device port_device(const struct vm *vm, uint16_t port)
 {
-    return port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
+    enum port_device d = port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
+
+    return d == PORT_FW_CFG && !vm->config->fw_cfg ? PORT_NONE : d;
 }
 
 /* --- interrupts ------------------------------------------------------------------------------- */
@@ -373,7 +378,7 @@ static uint8_t read_byte(struct vcpu *v, uint16_t port)
 {
     struct vm *vm = v->vm;
 
-    switch (port_device(port)) {
+    switch (port_device(vm, port)) {
     case PORT_I8259: {
         uint8_t value = i8259_read(&vm->i8259, port);
 
@@ -389,6 +394,7 @@ static uint8_t read_byte(struct vcpu *v, uint16_t port)
         if (pci_host_is_reset_port(port, 1))
             return reset_ports_read(&vm->reset_ports, port);
         return (uint8_t)pci_host_read(&vm->pci, port, 1);
+    case PORT_FW_CFG: return (uint8_t)fw_cfg_read(&vm->firmware.fw_cfg, port, 1);
     case PORT_NONE:
     case PORT_DEBUG_EXIT:
     case PORT_POST: break;
@@ -400,7 +406,7 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
 {
     struct vm *vm = v->vm;
 
-    switch (port_device(port)) {
+    switch (port_device(vm, port)) {
     case PORT_I8259:
         i8259_write(&vm->i8259, port, value);
         i8259_changed(v);
@@ -417,6 +423,7 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
             pci_host_write(&vm->pci, port, 1, value);
         return;
     case PORT_DEBUG_EXIT: debug_exit(vm, value); return;
+    case PORT_FW_CFG: /* nothing there is written by bytes */
     case PORT_POST: return;
     case PORT_NONE: break;
     }
@@ -429,12 +436,13 @@ static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
     struct vm *vm = v->vm;
     uint32_t value = 0;
 
-    switch (port_device(port)) {
+    switch (port_device(vm, port)) {
     case PORT_PM:
         if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN)
             return acpi_pm_read(&vm->pm, port - PM_BASE, size, vm_now(vm));
         break;
     case PORT_PCI: return pci_host_read(&vm->pci, port, size);
+    case PORT_FW_CFG: return fw_cfg_read(&vm->firmware.fw_cfg, port, size);
     case PORT_NONE: return unclaimed_read(vm, size);
     case PORT_I8259:
     case PORT_I8254:
@@ -449,20 +457,30 @@ static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
     return value;
 }
 
-static void write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
+/* false: not done yet, a DMA access goes on at the same instruction. */
+static bool fw_cfg_port_write(struct vm *vm, uint16_t port, unsigned size, uint32_t value)
+{
+    uint64_t descriptor;
+
+    return !fw_cfg_write(&vm->firmware.fw_cfg, port, size, value, &descriptor) ||
+           firmware_dma(vm, descriptor);
+}
+
+static bool write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 {
     struct vm *vm = v->vm;
 
-    switch (port_device(port)) {
+    switch (port_device(vm, port)) {
     case PORT_PM:
         if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN) {
             pm_port_write(v, port, size, value);
-            return;
+            return true;
         }
         break;
-    case PORT_PCI: pci_host_write(&vm->pci, port, size, value); return;
-    case PORT_DEBUG_EXIT: debug_exit(vm, value); return;
-    case PORT_NONE: vm->unclaimed_io++; return;
+    case PORT_PCI: pci_host_write(&vm->pci, port, size, value); return true;
+    case PORT_FW_CFG: return fw_cfg_port_write(vm, port, size, value);
+    case PORT_DEBUG_EXIT: debug_exit(vm, value); return true;
+    case PORT_NONE: vm->unclaimed_io++; return true;
     case PORT_I8259:
     case PORT_I8254:
     case PORT_RESET:
@@ -472,6 +490,7 @@ static void write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t va
     }
     for (unsigned i = 0; i < size; i++)
         write_byte(v, (uint16_t)(port + i), (uint8_t)(value >> 8 * i));
+    return true;
 }
 
 uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size)
@@ -483,14 +502,17 @@ uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size)
     return value;
 }
 
-void platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
+bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 {
+    bool done = true;
+
     spin_lock(&v->vm->lock);
     if (size == 1)
         write_byte(v, port, (uint8_t)value);
     else
-        write_wide(v, port, size, value & all_ones(size));
+        done = write_wide(v, port, size, value & all_ones(size));
     spin_unlock(&v->vm->lock);
+    return done;
 }
 
 /* --- devices in memory ------------------------------------------------------------------------ */
@@ -664,7 +686,8 @@ void platform_reset(struct vm *vm)
     mc146818_reset_line(&vm->rtc, now);
     ns16550_reset(&vm->uart, vm->tsc_hz);
     acpi_pm_reset(&vm->pm, vm->tsc_hz, now);
-    pci_host_reset(&vm->pci);
+    pci_host_reset(&vm->pci, vm->config->type == GUEST_FIRMWARE);
+    fw_cfg_reset(&vm->firmware.fw_cfg);
     reset_ports_reset(&vm->reset_ports);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         reset_lapic(&vm->vcpu[i]);

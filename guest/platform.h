@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/compiler.h"
+
 struct vcpu;
 struct vm;
 
@@ -26,10 +28,11 @@ void platform_reset(struct vm *vm);
 /*
  * IN and OUT.
  *   size    1, 2 or 4 bytes; a device of 8-bit ports is asked for each port by itself
- *   return  value in the low `size` bytes; all ones where nothing is
+ *   return  read: value in the low `size` bytes; all ones where nothing is. write: true if it is
+ *           done, false if the guest has to execute the instruction again (fw_cfg's DMA)
  */
 uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size);
-void platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
+MUST_CHECK bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
 
 /* The same for guest-physical addresses outside RAM; size 1, 2, 4 or 8. */
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size);

@@ -110,6 +110,8 @@ enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t t
 
     if (e == OK)
         e = create_apic_page(vm, pool);
+    if (e == OK && vm->config->fw_cfg)
+        e = firmware_init(vm, problem);
     for (uint32_t i = 0; e == OK && i < vm->config->vcpu_count; i++) {
         *problem = "no memory for its VMCS";
         e = create_vcpu(vm, i, pool);

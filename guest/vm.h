@@ -22,6 +22,7 @@
 #include "devices/reset_ports.h"
 #include "guest/config.h"
 #include "guest/cpuid.h"
+#include "guest/firmware.h"
 #include "guest/msr.h"
 #include "lib/ring.h"
 #include "lib/spinlock.h"
@@ -120,7 +121,8 @@ struct vm {
     struct acpi_pm pm;
     struct pci_host pci;
     struct reset_ports reset_ports;
-    uint32_t irq_levels; /* bit n: ISA IRQ n is asserted */
+    struct firmware firmware; /* its items do not change after creation */
+    uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
     uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
     uint64_t log_second;   /* VM time at which the current second of the log limit began */

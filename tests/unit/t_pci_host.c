@@ -14,7 +14,17 @@ static struct pci_host fresh(void)
 {
     struct pci_host p;
 
-    pci_host_reset(&p);
+    pci_host_reset(&p, false);
+    assert_true(pci_host_ok(&p));
+    return p;
+}
+
+/* As firmware for QEMU is given it. */
+static struct pci_host fresh_qemu(void)
+{
+    struct pci_host p;
+
+    pci_host_reset(&p, true);
     assert_true(pci_host_ok(&p));
     return p;
 }
@@ -79,7 +89,7 @@ static void test_host_bridge_header(void **state)
     assert_true(config_read(&p, 0x08, 4) == 0x06000002u);
     assert_true(config_read(&p, 0x0c, 4) == 0x00000000u);
     for (uint32_t reg = 0x10; reg < 0x100; reg += 4)
-        assert_true(config_read(&p, reg, 4) == 0);
+        assert_true(config_read(&p, reg, 4) == (reg == 0x70 ? 0x00020000u : 0)); /* SMRAM: 02H */
 }
 
 static void test_data_port_sizes_and_lanes(void **state)
@@ -121,6 +131,61 @@ static void test_disabled_address_hides_the_data_port(void **state)
     assert_int_equal(config_read(&p, 0x04, 2), 0x0006);
 }
 
+/* 82441FX "PAM - Programmable Attribute Map Registers": [5:4] and [1:0] of 59H..5FH, 59H [5:4] */
+static void test_pam_is_stored(void **state)
+{
+    struct pci_host p = fresh();
+
+    (void)state;
+    for (uint32_t reg = 0x59; reg <= 0x5f; reg++) {
+        config_write(&p, reg, 1, 0xff);
+        assert_int_equal(config_read(&p, reg, 1), reg == 0x59 ? 0x30 : 0x33);
+    }
+    config_write(&p, 0x5a, 1, 0x10);
+    assert_true(config_read(&p, 0x58, 4) == 0x33103000u);
+    assert_int_equal(config_read(&p, 0x58, 1), 0);
+}
+
+static void test_qemu_functions(void **state)
+{
+    struct pci_host p = fresh_qemu();
+
+    (void)state;
+    assert_true(config_read(&p, 0x00, 4) == 0x12378086u);
+    assert_true(config_read(&p, 0x2c, 4) == 0x11001af4u);
+    assert_true(config_read(&p, 0x800, 4) == 0x70008086u); /* 82371SB, function 0 */
+    assert_int_equal(config_read(&p, 0x80a, 2), 0x0601);
+    assert_int_equal(config_read(&p, 0x80e, 1), 0x80);
+    assert_true(config_read(&p, 0xb00, 4) == 0x71138086u); /* 82371AB, function 3 */
+    assert_int_equal(config_read(&p, 0xb0a, 2), 0x0680);
+    assert_int_equal(config_read(&p, 0xb3d, 1), 1);
+    assert_true(config_read(&p, 0xb40, 4) == 0x601);
+    assert_int_equal(config_read(&p, 0xb80, 1), 1);
+    assert_int_equal(config_read(&p, 0xb5b, 1), 2);
+    assert_true(config_read(&p, 0xb10, 4) == 0); /* no BAR */
+    for (uint32_t function = 1; function < 0x10000; function++) {
+        if (function != 0x08 && function != 0x0b)
+            assert_true(config_read(&p, function << 8, 4) == 0xffffffffu);
+    }
+}
+
+static void test_qemu_functions_registers(void **state)
+{
+    struct pci_host p = fresh_qemu();
+
+    (void)state;
+    config_write(&p, 0x860, 4, 0x0b0b0a0au); /* PIRQRC */
+    assert_true(config_read(&p, 0x860, 4) == 0x0b0b0a0au);
+    config_write(&p, 0xb40, 4, 0x0000b001u);
+    assert_true(config_read(&p, 0xb40, 4) == 0x601); /* the ACPI registers do not move */
+    config_write(&p, 0xb04, 2, 0x0000);
+    assert_int_equal(config_read(&p, 0xb04, 2), 0x0001);
+    config_write(&p, 0xb3c, 1, 0x0a);
+    assert_int_equal(config_read(&p, 0xb3c, 2), 0x010a);
+    config_write(&p, 0x1060, 4, 0); /* an absent function */
+    assert_true(config_read(&p, 0x860, 4) == 0x0b0b0a0au);
+}
+
 static void test_only_command_and_latency_can_be_written(void **state)
 {
     struct pci_host p = fresh();
@@ -147,10 +212,22 @@ static void test_byte_at_cf9_is_the_reset_register(void **state)
     assert_false(pci_host_is_reset_port(0xcf8, 1));
 }
 
+static void test_invariant(void **state)
+{
+    struct pci_host p = fresh();
+
+    (void)state;
+    p.registers[0] ^= 1;
+    assert_false(pci_host_ok(&p));
+    p = fresh();
+    p.address = 1;
+    assert_false(pci_host_ok(&p));
+}
+
 static void test_any_sequence_keeps_the_invariant(void **state)
 {
     static const unsigned sizes[4] = {1, 2, 4, 4};
-    struct pci_host p = fresh();
+    struct pci_host p = fresh_qemu();
     uint64_t seed = 1;
 
     (void)state;
@@ -162,7 +239,7 @@ static void test_any_sequence_keeps_the_invariant(void **state)
         value = (uint32_t)(seed >> 32);
         port = (uint16_t)(0xcf8 + (seed >> 20) % 8);
         if ((seed >> 28 & 1) != 0)
-            value &= 0x800000ffu;
+            value &= 0x80000bffu;
         pci_host_write(&p, port, sizes[seed >> 24 & 3], value);
         assert_true(pci_host_ok(&p));
         (void)pci_host_read(&p, port, sizes[seed >> 26 & 3]);
@@ -180,6 +257,10 @@ int main(void)
         cmocka_unit_test(test_disabled_address_hides_the_data_port),
         cmocka_unit_test(test_only_command_and_latency_can_be_written),
         cmocka_unit_test(test_byte_at_cf9_is_the_reset_register),
+        cmocka_unit_test(test_pam_is_stored),
+        cmocka_unit_test(test_qemu_functions),
+        cmocka_unit_test(test_qemu_functions_registers),
+        cmocka_unit_test(test_invariant),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
     };
 
