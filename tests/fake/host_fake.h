@@ -37,6 +37,7 @@ struct host_fake {
     unsigned irqs;
     uint8_t irq_vector;
     unsigned nmis;
+    void (*interrupts)(void); /* what happens while a core takes interrupts in root mode */
 };
 
 extern struct host_fake host_fake;

@@ -31,9 +31,10 @@ __asm__(".data\n"
         ".text\n");
 
 static const uint8_t image[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp back */
-static const uint16_t cores[] = {1};
+static const uint16_t cores[] = {1, 2, 3};
 
 struct guest_config small_vm_config;
+unsigned small_vm_vcpus = 1;
 const struct machine_config machine_config = {
     .name = "small",
     .guests = &small_vm_config,
@@ -55,6 +56,12 @@ static void make_memory(void)
     phys_fake_pool(pages.pool_base, pages.pool_len);
 }
 
+/* Only vCPU 0 is ever run; the others are taken to follow. */
+static void others_stop(void)
+{
+    vms[0].parked = small_vm_vcpus - 1;
+}
+
 int small_vm_setup(void **state)
 {
     const char *problem = NULL;
@@ -69,7 +76,7 @@ int small_vm_setup(void **state)
         .name = "g",
         .type = GUEST_FLAT,
         .cores = cores,
-        .vcpu_count = 1,
+        .vcpu_count = (uint16_t)small_vm_vcpus,
         .memory = SMALL_VM_MEMORY,
         .kernel = {image, sizeof(image)},
         .cmdline = "",
@@ -79,7 +86,9 @@ int small_vm_setup(void **state)
     };
     assert_int_equal(vm_create(vm, 0, &pages, SMALL_VM_TSC_HZ, &problem), OK);
     phys_fake_add(vm->memory[0].hpa, SMALL_VM_MEMORY);
+    host_fake.interrupts = others_stop;
     vm_run(vm, 0, UNIXTIME);
+    host_fake.interrupts = NULL;
     assert_int_equal(vm->wish, WISH_CRASH);
     assert_true(small_vm_ok());
     vcpu_fake_rewind();
