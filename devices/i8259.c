@@ -312,7 +312,7 @@ static bool chip_ok(const struct i8259_chip *c, unsigned elcr_mask)
 {
     return (c->edge & (c->line ^ 0xffu)) == 0 && (c->elcr & (elcr_mask ^ 0xffu)) == 0 &&
            (c->vector & (ICW2_BASE ^ 0xffu)) == 0 && c->lowest < 8 && c->step <= I8259_ICW4 &&
-           (!c->auto_eoi || c->isr == 0);
+           ((!c->auto_eoi && c->step == I8259_READY) || c->isr == 0);
 }
 
 bool i8259_ok(const struct i8259 *p)

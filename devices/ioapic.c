@@ -200,13 +200,10 @@ bool ioapic_take(struct ioapic *io, struct apic_msg *out)
 
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
-    uint32_t waiting = io->remote_irr;
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+        bool waits = (io->remote_irr & BIT32(pin)) != 0;
 
-    while (waiting != 0) {
-        unsigned pin = bit_lowest(waiting);
-
-        waiting &= waiting - 1;
-        if ((io->entry[pin] & ENTRY_VECTOR) == vector) {
+        if (waits && (io->entry[pin] & ENTRY_VECTOR) == vector) {
             io->remote_irr &= ~BIT32(pin);
             pin_update(io, pin);
         }

@@ -357,7 +357,7 @@ static uint64_t next_interrupt(const struct mc146818 *rtc)
 
     if ((enabled & C_PF) != 0 && shift != 0)
         next = ((rtc->seen >> shift) + 1) << shift;
-    if ((enabled & C_UF) != 0 && updates_run(rtc))
+    if ((enabled & C_UF) != 0) /* SET clears it: updates run */
         next = earlier(next, (second + 1) << SECOND_SHIFT);
     if (to_alarm != 0 && updates_run(rtc))
         next = earlier(next, (second + to_alarm) << SECOND_SHIFT);
@@ -366,10 +366,9 @@ static uint64_t next_interrupt(const struct mc146818 *rtc)
 
 static uint64_t next_deadline(const struct mc146818 *rtc)
 {
-    bool enabled = (rtc->cmos[REG_B] & B_INTERRUPTS) != 0;
     uint64_t next;
 
-    if (!enabled || (rtc->cmos[REG_C] & C_IRQF) != 0 || divider_held(rtc))
+    if ((rtc->cmos[REG_C] & C_IRQF) != 0 || divider_held(rtc))
         return TIME_NEVER;
     next = next_interrupt(rtc);
     return next == TIME_NEVER ? TIME_NEVER : rtc->start + ratio_when(rtc->clock, next - rtc->phase);

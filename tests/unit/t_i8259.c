@@ -1026,6 +1026,7 @@ static void test_invariant_sees_broken_states(void **state)
     ASSERT_BROKEN(master->step = I8259_ICW4 + 1);
     ASSERT_BROKEN(slave->step = I8259_ICW4 + 1);
     ASSERT_BROKEN((master->auto_eoi = true, master->isr = 1));
+    ASSERT_BROKEN((slave->step = I8259_ICW4, slave->isr = 1));
     ASSERT_BROKEN(slave->icw3 = 8);
     ASSERT_BROKEN(master->line = 0x04);                        /* a cascade nobody drives */
     ASSERT_BROKEN((slave->line = 0x01, slave->edge = 0x01));   /* a request not passed on */

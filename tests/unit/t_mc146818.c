@@ -134,6 +134,55 @@ static void test_calendar_across_leap_days_and_centuries(void **state)
     }
 }
 
+/* Every day of a whole cycle of the calendar. */
+static void test_every_day_of_400_years(void **state)
+{
+    (void)state;
+    for (time_t day = 0; day < 146097; day++) {
+        struct mc146818 rtc;
+        time_t now = day * 86400;
+        struct tm tm;
+
+        mc146818_reset(&rtc, HZ, 0, (uint64_t)now);
+        assert_non_null(gmtime_r(&now, &tm));
+        assert_int_equal(bcd(rtc.cmos[MDAY]), tm.tm_mday);
+        assert_int_equal(bcd(rtc.cmos[MON]), tm.tm_mon + 1);
+        assert_int_equal(bcd(rtc.cmos[YEAR]), tm.tm_year % 100);
+    }
+}
+
+/* The midnight after a date that the guest wrote, in BCD. */
+static void assert_next_day(const uint8_t before[4], const uint8_t after[4])
+{
+    static const uint8_t regs[4] = {CENTURY, YEAR, MON, MDAY};
+    struct mc146818 rtc = fresh(MIDNIGHT + 86399);
+
+    for (unsigned i = 0; i < 4; i++)
+        out(&rtc, regs[i], before[i], 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(in(&rtc, regs[i], HZ), after[i]);
+}
+
+/* Years have four digits; months that do not exist count as January or December. */
+static void test_dates_at_the_ends(void **state)
+{
+    static const uint8_t cases[][2][4] = {
+        {{0x99, 0x99, 0x12, 0x31}, {0x00, 0x00, 0x01, 0x01}},
+        {{0x98, 0x99, 0x12, 0x31}, {0x99, 0x00, 0x01, 0x01}},
+        {{0x00, 0x00, 0x02, 0x28}, {0x00, 0x00, 0x02, 0x29}},
+        {{0x01, 0x00, 0x02, 0x28}, {0x01, 0x00, 0x03, 0x01}},
+        {{0x20, 0x23, 0x00, 0x31}, {0x20, 0x23, 0x02, 0x01}},
+        {{0x20, 0x23, 0x01, 0x31}, {0x20, 0x23, 0x02, 0x01}},
+        {{0x20, 0x23, 0x12, 0x30}, {0x20, 0x23, 0x12, 0x31}},
+        {{0x20, 0x23, 0x13, 0x31}, {0x20, 0x24, 0x01, 0x01}},
+        {{0x20, 0x23, 0x99, 0x31}, {0x20, 0x24, 0x01, 0x01}},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_next_day(cases[i][0], cases[i][1]);
+}
+
 static void test_clock_keeps_time_over_years_unread_or_read(void **state)
 {
     struct mc146818 unread = fresh(T0);
@@ -169,6 +218,8 @@ static void test_uip_rises_2228_us_before_the_second_changes(void **state)
     (void)state;
     assert_int_equal(in(&rtc, A, 0), 0x26);
     assert_int_equal(in(&rtc, A, up - 31 * US), 0x26); /* one crystal tick either way */
+    assert_int_equal(in(&rtc, A, 997772216), 0x26);    /* 73 of its ticks: 244 and 1984 us */
+    assert_int_equal(in(&rtc, A, 997772217), 0xa6);
     assert_int_equal(in(&rtc, A, up + 31 * US), 0xa6);
     assert_int_equal(in(&rtc, A, HZ - 1), 0xa6);
     assert_int_equal(in(&rtc, SEC, HZ - 1), 0x20);
@@ -199,6 +250,20 @@ static void test_set_clears_uie(void **state)
     assert_int_equal(in(&rtc, B, 0), 0x72);
     out(&rtc, B, 0xf2, 0);
     assert_int_equal(in(&rtc, B, 0), 0xe2);
+    out(&rtc, B, 0xff, 0);
+    assert_int_equal(in(&rtc, B, 0), 0xef);
+}
+
+/* "Register A": all but UIP is read and written. */
+static void test_register_a_keeps_seven_bits(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    for (unsigned value = 0; value < 256; value++) {
+        out(&rtc, A, (uint8_t)value, 0);
+        assert_int_equal(in(&rtc, A, 0), value & 0x7f);
+    }
 }
 
 static void test_binary_and_12_hour_formats(void **state)
@@ -586,6 +651,54 @@ static void test_no_alarm_while_the_clock_stands(void **state)
     assert_true(mc146818_deadline(&rtc) == 204 * HZ + HZ / 2);
 }
 
+/* Seconds from `now` to the next time of day that matches; -1 is don't care. Counted one by one. */
+static unsigned count_to_alarm(unsigned now, const int alarm[3])
+{
+    for (unsigned after = 1; after <= 86400; after++) {
+        unsigned t = (now + after) % 86400;
+        int shown[3] = {(int)(t / 3600), (int)(t / 60 % 60), (int)(t % 60)};
+        bool match = true;
+
+        for (unsigned i = 0; i < 3; i++)
+            match = match && (alarm[i] < 0 || alarm[i] == shown[i]);
+        if (match)
+            return after;
+    }
+    return 0;
+}
+
+/* Alarms and times near the ends of minutes, hours and the day against the count. */
+static void test_alarms_near_the_ends_against_a_count(void **state)
+{
+    static const int ends[] = {0, 1, 27, 28, 29, 58, 59, -1};
+    static const uint8_t regs[] = {HOUR_ALARM, MIN_ALARM, SEC_ALARM};
+    uint64_t seed = 19;
+
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct mc146818 rtc;
+        unsigned hour = (unsigned)(next_random(&seed) % 4 == 0 ? 23 : next_random(&seed) % 24);
+        unsigned minute = (unsigned)ends[next_random(&seed) % 7];
+        unsigned second = (unsigned)ends[next_random(&seed) % 7];
+        unsigned now = hour * 3600 + minute * 60 + second;
+        int alarm[3];
+
+        for (unsigned n = 0; n < 3; n++)
+            alarm[n] = ends[next_random(&seed) % 8];
+        if (next_random(&seed) % 2 != 0 || alarm[0] > 23)
+            alarm[0] = next_random(&seed) % 2 != 0 ? (int)hour : 23;
+        rtc = fresh(MIDNIGHT + now);
+        out(&rtc, B, 0x86, 0);
+        out(&rtc, HOUR, (uint8_t)hour, 0);
+        out(&rtc, MIN, (uint8_t)minute, 0);
+        out(&rtc, SEC, (uint8_t)second, 0);
+        for (unsigned n = 0; n < 3; n++)
+            out(&rtc, regs[n], (uint8_t)alarm[n], 0);
+        out(&rtc, B, 0x26, 0);
+        assert_int_equal(mc146818_deadline(&rtc), count_to_alarm(now, alarm) * HZ);
+    }
+}
+
 static void test_alarm_that_no_clock_shows_never_comes(void **state)
 {
     static const uint8_t bad[][3] = {
@@ -653,6 +766,21 @@ static void test_reset_line_keeps_time_and_memory(void **state)
     assert_shows(&rtc, 3 * HZ, T0 + 3);
 }
 
+/* What the flags and the deadline were before is gone, and 24/12, DM and DSE are not the line's. */
+static void test_reset_line_at_any_moment(void **state)
+{
+    struct mc146818 rtc = fresh(T0);
+
+    (void)state;
+    out(&rtc, B, 0x7f, 0);
+    mc146818_reset_line(&rtc, 3 * HZ + 5);
+    assert_true(mc146818_ok(&rtc));
+    assert_true(mc146818_deadline(&rtc) == TIME_NEVER);
+    assert_int_equal(in(&rtc, C, 3 * HZ + 5), 0x00);
+    assert_int_equal(in(&rtc, B, 3 * HZ + 5), 0x07);
+    assert_int_equal(in(&rtc, A, 3 * HZ + 5), 0x26);
+}
+
 static void test_memory_bytes_and_platform_bytes(void **state)
 {
     struct mc146818 rtc = fresh(T0);
@@ -668,6 +796,10 @@ static void test_memory_bytes_and_platform_bytes(void **state)
     }
     mc146818_set_cmos(&rtc, 0x34, 0xa5);
     assert_int_equal(in(&rtc, 0x34, 0), 0xa5);
+    mc146818_set_cmos(&rtc, 0x0e, 0x5a);
+    mc146818_set_cmos(&rtc, 0x7f, 0x7a);
+    assert_int_equal(in(&rtc, 0x0e, 0), 0x5a);
+    assert_int_equal(in(&rtc, 0x7f, 0), 0x7a);
     mc146818_set_cmos(&rtc, SEC, 0x11);
     mc146818_set_cmos(&rtc, D, 0x00);
     mc146818_set_cmos(&rtc, CENTURY, 0x33);
@@ -779,11 +911,14 @@ int main(void)
         cmocka_unit_test(test_power_on_registers),
         cmocka_unit_test(test_calendar_agrees_with_the_c_library),
         cmocka_unit_test(test_calendar_across_leap_days_and_centuries),
+        cmocka_unit_test(test_every_day_of_400_years),
+        cmocka_unit_test(test_dates_at_the_ends),
         cmocka_unit_test(test_clock_keeps_time_over_years_unread_or_read),
         cmocka_unit_test(test_clock_of_another_core_behind_changes_nothing),
         cmocka_unit_test(test_uip_rises_2228_us_before_the_second_changes),
         cmocka_unit_test(test_set_stops_updates_and_hides_uip),
         cmocka_unit_test(test_set_clears_uie),
+        cmocka_unit_test(test_register_a_keeps_seven_bits),
         cmocka_unit_test(test_binary_and_12_hour_formats),
         cmocka_unit_test(test_a_change_of_format_converts_nothing),
         cmocka_unit_test(test_daylight_savings_bit_does_nothing),
@@ -799,10 +934,12 @@ int main(void)
         cmocka_unit_test(test_enable_with_flag_set_interrupts_at_once),
         cmocka_unit_test(test_alarm_times),
         cmocka_unit_test(test_alarm_at_every_hour_in_every_format),
+        cmocka_unit_test(test_alarms_near_the_ends_against_a_count),
         cmocka_unit_test(test_no_alarm_while_the_clock_stands),
         cmocka_unit_test(test_alarm_that_no_clock_shows_never_comes),
         cmocka_unit_test(test_alarm_flag_is_the_same_stepped_or_jumped),
         cmocka_unit_test(test_reset_line_keeps_time_and_memory),
+        cmocka_unit_test(test_reset_line_at_any_moment),
         cmocka_unit_test(test_memory_bytes_and_platform_bytes),
         cmocka_unit_test(test_c_and_d_cannot_be_written),
         cmocka_unit_test(test_hostile_settings_become_a_time_again),

@@ -201,6 +201,14 @@ static void test_dlab_switches_divisor_latch(void **state)
     out(&u, DLM, 0x12);
     assert_int_equal(in(&u, DLL), 0x34);
     assert_int_equal(in(&u, DLM), 0x12);
+    out(&u, DLL, 0xff);
+    assert_int_equal(in(&u, DLM), 0x12);
+    out(&u, DLM, 0xff);
+    out(&u, DLL, 0x00);
+    assert_int_equal(in(&u, DLL), 0x00);
+    assert_int_equal(in(&u, DLM), 0xff);
+    out(&u, DLM, 0x00);
+    assert_int_equal(in(&u, DLM), 0x00);
     out(&u, LCR, 0x00);
     assert_int_equal(in(&u, IER), 0x05);
     assert_int_equal(in(&u, RBR), 0x00);
@@ -442,6 +450,31 @@ static void test_divisor_0_still_has_a_timeout(void **state)
     assert_true(ns16550_deadline(&u) == FOUR_CHARS_115200_8N1);
 }
 
+/* The divisor counts from its last write on, not from DLAB's fall: "Programmable Baud Generator".
+ */
+static void test_divisor_takes_effect_at_once(void **state)
+{
+    struct ns16550 u = set_up(0x80, 0x01);
+
+    (void)state;
+    out(&u, LCR, 0x83);
+    out(&u, DLL, 3); /* 38400 baud */
+    put(&u, 'a');
+    assert_true(ns16550_deadline(&u) == 1041667);
+}
+
+/* Nobody has to call in time for a register to be right. */
+static void test_timeout_shows_to_a_late_reader(void **state)
+{
+    struct ns16550 u = set_up(0x80, 0x01);
+
+    (void)state;
+    put(&u, 'a');
+    assert_int_equal(ns16550_read(&u, IIR, FOUR_CHARS_115200_8N1 - 1), 0xc1);
+    assert_int_equal(ns16550_read(&u, IIR, FOUR_CHARS_115200_8N1), 0xcc);
+    assert_true(ns16550_irq(&u));
+}
+
 /* "FIFO Interrupt Mode Operation": a byte that comes after the timeout leaves it pending. */
 static void test_character_timeout_is_cleared_by_a_read_or_a_reset_only(void **state)
 {
@@ -572,6 +605,20 @@ static void test_breaks_fill_the_fifo_and_wrap_around(void **state)
     assert_int_equal(in(&u, LSR), 0x61);
     assert_int_equal(in(&u, RBR), 0);
     assert_int_equal(in(&u, LSR), 0x60);
+}
+
+/* "Line Status Register": an overrun shows at once, and stays when a break comes beside it. */
+static void test_overrun_and_break_show_together(void **state)
+{
+    struct ns16550 u = set_up(0, 0);
+
+    (void)state;
+    put(&u, 'a');
+    for (unsigned i = 0; i < 16; i++)
+        ns16550_rx_break(&u, 0);
+    in(&u, RBR);
+    assert_int_equal(in(&u, LSR), 0xfb);
+    assert_int_equal(in(&u, LSR), 0xe1);
 }
 
 /* 16450 mode has no LSR bit 7. */
@@ -965,16 +1012,16 @@ static void test_both_directions_under_load_lose_nothing(void **state)
 /* ns16550_ok sees each state that no sequence of calls can reach. */
 #define ASSERT_BROKEN(change)                                                                      \
     do {                                                                                           \
-        struct ns16550 u = set_up(0x80, 0x01);                                                     \
+        struct ns16550 u = set_up(0x80, 0);                                                        \
                                                                                                    \
         change;                                                                                    \
         assert_false(ns16550_ok(&u));                                                              \
     } while (0)
 
-static void test_invariant_sees_broken_states(void **state)
+static void test_invariant_sees_broken_registers(void **state)
 {
     (void)state;
-    ASSERT_BROKEN(u.ier = 0x11);
+    ASSERT_BROKEN(u.ier = 0x10);
     ASSERT_BROKEN(u.mcr = 0x2b);
     ASSERT_BROKEN(u.errors = 0x20);
     ASSERT_BROKEN(u.errors = 0x01);
@@ -982,20 +1029,29 @@ static void test_invariant_sees_broken_states(void **state)
     ASSERT_BROKEN(u.fcr = 0x91);
     ASSERT_BROKEN(u.fcr = 0x80);
     ASSERT_BROKEN(u.msr = 0xf0);
-    ASSERT_BROKEN(u.rx_head = 16);
-    ASSERT_BROKEN(u.rx_count = 17);
-    ASSERT_BROKEN(u.tx_head = 16);
-    ASSERT_BROKEN(u.tx_count = 17);
-    ASSERT_BROKEN(u.rx_breaks = 2); /* of an empty slot */
-    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x80));
-    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x8000)); /* not shown */
     ASSERT_BROKEN(u.timeout_ticks = 0);
-    ASSERT_BROKEN((u.timed_out = true, u.irq = true));                         /* nothing waits */
-    ASSERT_BROKEN((u.fcr = 0, u.rx_count = 1, u.ier = 0, u.timed_out = true)); /* no FIFO */
     ASSERT_BROKEN((u.thre_pending = true, u.tx_count = 1));
     ASSERT_BROKEN(u.irq = true);
     ASSERT_BROKEN(u.deadline = 1);
-    ASSERT_BROKEN((put(&u, 'a'), u.deadline = TIME_NEVER));
+    ASSERT_BROKEN((out(&u, IER, 1), put(&u, 'a'), u.deadline = TIME_NEVER));
+}
+
+static void test_invariant_sees_broken_fifos(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(u.rx_head = 16);
+    ASSERT_BROKEN(u.rx_count = 17);
+    ASSERT_BROKEN((u.fcr = 0, u.rx_count = 2));
+    ASSERT_BROKEN(u.tx_head = 16);
+    ASSERT_BROKEN((u.thre_pending = false, u.tx_count = 17));
+    ASSERT_BROKEN((u.fcr = 0, u.thre_pending = false, u.tx_count = 2));
+    ASSERT_BROKEN(u.rx_breaks = 2); /* of an empty slot */
+    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x0080));
+    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x4000));
+    ASSERT_BROKEN((u.rx_count = 8, u.rx_head = 15, u.rx_breaks = 0x8000)); /* not shown */
+    ASSERT_BROKEN((u.rx_count = 1, u.rx_head = 3, u.rx_breaks = 0x0010));
+    ASSERT_BROKEN(u.timed_out = true);                              /* nothing waits */
+    ASSERT_BROKEN((u.fcr = 0, u.rx_count = 1, u.timed_out = true)); /* no FIFO */
 }
 
 int main(void)
@@ -1022,6 +1078,8 @@ int main(void)
         cmocka_unit_test(test_character_timeout_follows_baud_and_format),
         cmocka_unit_test(test_character_time_of_every_format),
         cmocka_unit_test(test_divisor_0_still_has_a_timeout),
+        cmocka_unit_test(test_divisor_takes_effect_at_once),
+        cmocka_unit_test(test_timeout_shows_to_a_late_reader),
         cmocka_unit_test(test_character_timeout_is_cleared_by_a_read_or_a_reset_only),
         cmocka_unit_test(test_no_deadline_at_the_trigger_level),
         cmocka_unit_test(test_character_timeout_only_with_fifo_and_enable),
@@ -1029,6 +1087,7 @@ int main(void)
         cmocka_unit_test(test_overrun_without_fifo_loses_the_old_byte),
         cmocka_unit_test(test_break_shows_when_its_byte_is_next),
         cmocka_unit_test(test_breaks_fill_the_fifo_and_wrap_around),
+        cmocka_unit_test(test_overrun_and_break_show_together),
         cmocka_unit_test(test_break_without_fifo),
         cmocka_unit_test(test_interrupt_priorities),
         cmocka_unit_test(test_out2_gates_the_wire_and_loopback_shuts_it),
@@ -1044,7 +1103,8 @@ int main(void)
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
         cmocka_unit_test(test_nothing_is_lost_when_space_is_asked_for),
         cmocka_unit_test(test_both_directions_under_load_lose_nothing),
-        cmocka_unit_test(test_invariant_sees_broken_states),
+        cmocka_unit_test(test_invariant_sees_broken_registers),
+        cmocka_unit_test(test_invariant_sees_broken_fifos),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
