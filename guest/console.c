@@ -357,20 +357,34 @@ static const char *const exit_names[EXIT_KIND_COUNT] = {
     [EXIT_UNKNOWN] = "unknown",
 };
 
-void console_report(struct vm *vm)
+static void report_exits(const struct vm *vm, const struct vcpu *v)
 {
     char text[200];
     size_t len = 0;
-    const struct vcpu *v = &vm->vcpu[0];
+    size_t start;
 
+    if (vm->config->vcpu_count > 1)
+        len = fmt_print(text, sizeof(text), "vCPU %u: ", v->index);
+    len += fmt_print(text + len, sizeof(text) - len, "exits:");
+    start = len;
     for (unsigned i = 0; i < EXIT_KIND_COUNT; i++) {
         if (v->exits[i] != 0 && len < sizeof(text))
             len += fmt_print(text + len, sizeof(text) - len, " %s %lu", exit_names[i], v->exits[i]);
     }
+    log_line("guest %s: %s%s", vm->config->name, text, len > start ? "" : " none");
+}
+
+void console_report(struct vm *vm)
+{
+    uint64_t refused = 0;
+
+    for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
+        refused += vm->vcpu[i].refused_msrs;
     log_line("guest %s: %s, core %u, resets %u, unclaimed I/O %lu, refused MSRs %lu",
-             vm->config->name, vm_state_name(vm), v->core, vm->resets, vm->unclaimed_io,
-             v->refused_msrs);
-    log_line("guest %s: exits:%s", vm->config->name, len > 0 ? text : " none");
+             vm->config->name, vm_state_name(vm), vm->vcpu[0].core, vm->resets, vm->unclaimed_io,
+             refused);
+    for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
+        report_exits(vm, &vm->vcpu[i]);
 }
 
 static void help(void)
