@@ -141,6 +141,12 @@ $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
 $(GUESTS)/%.bin: $(GUESTS)/%.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
+# The same program as the contents of a ROM.
+$(GUESTS)/%.rom: tests/guest/rom.S $(GUESTS)/%.bin
+	$(Q)$(CC) $(FREESTANDING) -DPAYLOAD='"$(GUESTS)/$*.bin"' -c $< -o $@.o
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -e 0xfffffff0 -Ttext=0xfffc0000 -o $@.elf $@.o
+	$(Q)$(OBJCOPY) -O binary -j .text $@.elf $@
+
 build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)scripts/mkinitramfs $@
