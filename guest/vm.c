@@ -209,7 +209,10 @@ static void run_first(struct vm *vm, uint64_t unix_time)
         }
         vcpu_loop(&vm->vcpu[0]);
         stop_others(vm);
-        switch (vm->wish) {
+
+        enum vm_wish wish = vm->wish;
+
+        switch (wish) {
         case WISH_RESET:
             vm->resets++;
             vm_log(vm, "reset");
