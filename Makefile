@@ -205,7 +205,7 @@ COVERED_TESTS := $(patsubst tests/unit/t_%.c,build/coverage/t_%,\
                    $(shell grep -lE '^/\* unit: (devices/|arch/x86/insn)' tests/unit/t_*.c))
 
 coverage: $(SETUP) ## lines and branches of devices and decoder that their unit tests run
-	$(Q)$(MAKE) -s --no-print-directory UNIT=build/coverage HOST_CFLAGS="-std=gnu11 -O0 -g --coverage -I." $(COVERED_TESTS)
+	$(Q)$(MAKE) -s --no-print-directory UNIT=build/coverage HOST_CFLAGS="-std=gnu11 -O0 -g -w --coverage -I." $(COVERED_TESTS)
 	$(Q)scripts/coverage build/coverage $(COVERED_TESTS)
 
 proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched the first time)
