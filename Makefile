@@ -54,7 +54,7 @@ OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
 
-.PHONY: all iso setup run test check unit coverage lint clang help clean clean-all
+.PHONY: all iso setup run test check unit coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -211,8 +211,11 @@ COVERED_TESTS := $(patsubst tests/unit/t_%.c,build/coverage/t_%,\
                    $(shell grep -lE '^/\* unit: (devices/|arch/x86/insn)' tests/unit/t_*.c))
 
 coverage: $(SETUP) ## lines and branches of devices and decoder that their unit tests run
-	$(Q)$(MAKE) -s --no-print-directory UNIT=build/coverage HOST_CFLAGS="-std=gnu11 -O0 -g --coverage -I." $(COVERED_TESTS)
+	$(Q)$(MAKE) -s --no-print-directory UNIT=build/coverage HOST_CFLAGS="-std=gnu11 -O0 -g -w --coverage -I." $(COVERED_TESTS)
 	$(Q)scripts/coverage build/coverage $(COVERED_TESTS)
+
+proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched the first time)
+	$(Q)scripts/proof
 
 lint: $(OBJECTS) ## layering, writable state, instructions, stand-alone headers
 	$(Q)$(PYTHON) scripts/check_layers.py $(OBJ)

@@ -238,6 +238,26 @@ static void test_any_sequence_keeps_the_invariant(void **state)
     }
 }
 
+/* acpi_pm_ok sees each state that no sequence of calls can reach. */
+#define ASSERT_BROKEN(change)                                                                      \
+    do {                                                                                           \
+        struct acpi_pm p = fresh(0);                                                               \
+                                                                                                   \
+        change;                                                                                    \
+        assert_false(acpi_pm_ok(&p));                                                              \
+    } while (0)
+
+static void test_invariant_sees_broken_states(void **state)
+{
+    (void)state;
+    ASSERT_BROKEN(p.status |= 0x0002);
+    ASSERT_BROKEN(p.enable |= 0x8000);
+    ASSERT_BROKEN(p.control = 0); /* not in ACPI mode */
+    ASSERT_BROKEN(p.control |= 0x2000);
+    ASSERT_BROKEN(p.deadline = 5);
+    ASSERT_BROKEN((out(&p, 2, 2, 1, 0), p.deadline = UINT64_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_other_sleep_types_do_nothing),
         cmocka_unit_test(test_reads_outside_the_registers),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
+        cmocka_unit_test(test_invariant_sees_broken_states),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

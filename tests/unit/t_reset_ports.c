@@ -77,13 +77,45 @@ static void test_any_sequence_keeps_the_invariant(void **state)
     }
 }
 
+/* reset_ports_ok sees each state that no sequence of calls can reach. */
+static void test_invariant_sees_broken_states(void **state)
+{
+    struct reset_ports r = fresh();
+
+    (void)state;
+    r.control_a = 0x04;
+    assert_false(reset_ports_ok(&r));
+    r = fresh();
+    r.rc = 0x04;
+    assert_false(reset_ports_ok(&r));
+    r.rc = 0x10;
+    assert_false(reset_ports_ok(&r));
+}
+
+/* "Reset Control Register": [3] and [1] are read back, the reset itself is not. */
+static void test_cf9_keeps_two_bits(void **state)
+{
+    (void)state;
+    for (unsigned value = 0; value < 256; value++) {
+        struct reset_ports r = fresh();
+        bool resets = (value & 4) != 0;
+
+        assert_int_equal(reset_ports_write(&r, 0xcf9, (uint8_t)value), resets);
+        assert_int_equal(reset_ports_read(&r, 0xcf9), value & 0x0a);
+        assert_int_equal(reset_ports_write(&r, 0xcf8, (uint8_t)value), RESET_NONE);
+        assert_int_equal(reset_ports_read(&r, 0xcf8), 0xff);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cf9_resets_with_06_and_0e),
+        cmocka_unit_test(test_cf9_keeps_two_bits),
         cmocka_unit_test(test_8042_is_absent_but_for_its_reset_line),
         cmocka_unit_test(test_port_92_resets_on_rising_bit_0_and_keeps_a20),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
+        cmocka_unit_test(test_invariant_sees_broken_states),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
