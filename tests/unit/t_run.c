@@ -174,6 +174,18 @@ static void test_what_cannot_go_on_stops_the_guest_with_record(void **state)
     assert_int_equal(small_vm_logged("guest g: stopped: hardware task switch"), 1);
 }
 
+static void test_triple_fault_resets_a_pc_with_firmware(void **state)
+{
+    unsigned prints = vcpu_fake.prints;
+
+    (void)state;
+    small_vm_config.type = GUEST_FIRMWARE;
+    assert_false(run_kind(EXIT_TRIPLE_FAULT));
+    assert_int_equal(vm->wish, WISH_RESET);
+    assert_int_equal(vcpu_fake.prints, prints);
+    assert_int_equal(small_vm_logged("guest g: triple fault on core 1"), 1);
+}
+
 static void test_instructions_a_guest_does_not_have(void **state)
 {
     (void)state;
@@ -930,6 +942,7 @@ int main(void)
         TEST(test_debug_exit_needs_permission),
         TEST(test_reset_by_8042_and_port_92),
         TEST(test_what_cannot_go_on_stops_the_guest_with_record),
+        TEST(test_triple_fault_resets_a_pc_with_firmware),
         TEST(test_instructions_a_guest_does_not_have),
         TEST(test_exits_are_counted_by_kind),
         TEST(test_host_interrupt_and_nmi_reach_the_host),
