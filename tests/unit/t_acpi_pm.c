@@ -238,6 +238,33 @@ static void test_any_sequence_keeps_the_invariant(void **state)
     }
 }
 
+/* Each rule of acpi_pm_ok() by itself. */
+static void test_invariant(void **state)
+{
+    struct acpi_pm p = fresh(0);
+
+    (void)state;
+    p.status = 0x0010; /* BM_STS: there is no bus master */
+    assert_false(acpi_pm_ok(&p));
+    p = fresh(0);
+    p.enable = 0x0002;
+    assert_false(acpi_pm_ok(&p));
+    p = fresh(0);
+    p.control = 0; /* SCI_EN is always set */
+    assert_false(acpi_pm_ok(&p));
+    p.control = 0x2001; /* SLP_EN reads 0 */
+    assert_false(acpi_pm_ok(&p));
+    p = fresh(0);
+    p.deadline = 1;
+    assert_false(acpi_pm_ok(&p));
+    p.enable = 1;
+    assert_true(acpi_pm_ok(&p));
+    p.status = 1;
+    assert_false(acpi_pm_ok(&p));
+    p.deadline = TIME_NEVER;
+    assert_true(acpi_pm_ok(&p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_s5_powers_off),
         cmocka_unit_test(test_other_sleep_types_do_nothing),
         cmocka_unit_test(test_reads_outside_the_registers),
+        cmocka_unit_test(test_invariant),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
     };
 

@@ -77,12 +77,27 @@ static void test_any_sequence_keeps_the_invariant(void **state)
     }
 }
 
+static void test_other_ports_and_the_invariant(void **state)
+{
+    struct reset_ports r = fresh();
+
+    (void)state;
+    assert_int_equal(reset_ports_read(&r, 0x61), 0xff);
+    assert_int_equal(reset_ports_write(&r, 0x61, 0xff), RESET_NONE);
+    r.control_a = 0x04;
+    assert_false(reset_ports_ok(&r));
+    r = fresh();
+    r.rc = 0x04; /* RST_CPU is over at once */
+    assert_false(reset_ports_ok(&r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cf9_resets_with_06_and_0e),
         cmocka_unit_test(test_8042_is_absent_but_for_its_reset_line),
         cmocka_unit_test(test_port_92_resets_on_rising_bit_0_and_keeps_a20),
+        cmocka_unit_test(test_other_ports_and_the_invariant),
         cmocka_unit_test(test_any_sequence_keeps_the_invariant),
     };
 
