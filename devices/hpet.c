@@ -262,9 +262,19 @@ bool hpet_line(const struct hpet *h, unsigned timer)
     return (h->status & BIT32(timer)) != 0 && (h->timers[timer].config & TN_ENABLE) != 0;
 }
 
-unsigned hpet_route(const struct hpet *h, unsigned timer)
+bool hpet_is_level(const struct hpet *h, unsigned timer)
 {
-    return (h->timers[timer].config & TN_ROUTE) >> TN_ROUTE_SHIFT;
+    return (h->timers[timer].config & TN_LEVEL) != 0;
+}
+
+static unsigned route(const struct hpet_timer *t)
+{
+    return (t->config & TN_ROUTE) >> TN_ROUTE_SHIFT;
+}
+
+unsigned hpet_irq(const struct hpet *h, unsigned timer)
+{
+    return hpet_legacy(h) && timer < 2 ? 8 * timer : route(&h->timers[timer]);
 }
 
 bool hpet_legacy(const struct hpet *h)
@@ -279,7 +289,7 @@ bool hpet_ok(const struct hpet *h)
     for (unsigned n = 0; n < HPET_TIMERS; n++) {
         const struct hpet_timer *t = &h->timers[n];
 
-        if ((t->config & ~TN_WRITABLE) != 0 || (HPET_ROUTES & BIT32(hpet_route(h, n))) == 0)
+        if ((t->config & ~TN_WRITABLE) != 0 || (HPET_ROUTES & BIT32(route(t))) == 0)
             return false;
         if ((h->status & BIT32(n)) != 0 && (t->config & TN_LEVEL) == 0)
             return false;

@@ -12,6 +12,7 @@
 
 #include "lib/ratio.h"
 
+#define HPET_GPA        0xfed00000u /* as usual, and as the ACPI table says */
 #define HPET_HZ         14318180u
 #define HPET_PERIOD_FS  69841279u /* femtoseconds of one tick */
 #define HPET_TIMERS     3
@@ -67,8 +68,10 @@ uint32_t hpet_take_edges(struct hpet *h);
 /* The level of a timer's interrupt in level mode; false in edge mode. timer: 0..2 */
 bool hpet_line(const struct hpet *h, unsigned timer);
 
-/* The I/O APIC pin of a timer's interrupt; only where hpet_legacy() is false or timer is 2. */
-unsigned hpet_route(const struct hpet *h, unsigned timer);
+bool hpet_is_level(const struct hpet *h, unsigned timer);
+
+/* Where a timer's interrupt goes: ISA interrupt 0 or 8, or one of the pins HPET_ROUTES. */
+unsigned hpet_irq(const struct hpet *h, unsigned timer);
 
 /* Legacy replacement: timers 0 and 1 take the place of the 8254 and of the RTC's interrupt. */
 bool hpet_legacy(const struct hpet *h);

@@ -6,6 +6,7 @@
  */
 #include "guest/acpi_tables.h"
 
+#include "devices/hpet.h"
 #include "lib/bits.h"
 #include "lib/string.h"
 
@@ -48,9 +49,9 @@ _Static_assert(sizeof(struct table_header) == 36, "ACPI 5.2.6");
 /* 5.2.8 "Extended System Description Table (XSDT)" */
 struct xsdt {
     struct table_header header;
-    uint64_t entries[2]; /* FADT, MADT */
+    uint64_t entries[3]; /* FADT, MADT, HPET if there is one */
 } PACKED;
-_Static_assert(sizeof(struct xsdt) == 52, "ACPI 5.2.8");
+_Static_assert(sizeof(struct xsdt) == 60, "ACPI 5.2.8");
 
 /* 5.2.3.2 "Generic Address Structure" */
 struct gas {
@@ -222,12 +223,24 @@ _Static_assert(sizeof(struct madt) == 82, "sum of the parts");
 #define MPS_CONFORMS       0x0000 /* as is usual for the bus */
 #define MPS_LEVEL_HIGH     0x000d /* [3:2] 11 level, [1:0] 01 active high */
 
+/* IA-PC HPET Specification 1.0a, 3.2.4 "The ACPI 2.0 HPET Description Table (HPET)" */
+struct hpet_table {
+    struct table_header header;
+    uint32_t block_id; /* low half of the capabilities register */
+    struct gas address;
+    uint8_t number;
+    uint16_t min_tick; /* for periodic interrupts without loss */
+    uint8_t protection;
+} PACKED;
+_Static_assert(sizeof(struct hpet_table) == 56, "HPET 3.2.4");
+
 /* Where each table begins in the area. */
 struct places {
     uint32_t xsdt;
     uint32_t fadt;
     uint32_t facs;
     uint32_t madt;
+    uint32_t hpet; /* 0: none */
     uint32_t dsdt;
     uint32_t end;
 };
@@ -253,7 +266,7 @@ static uint32_t after(uint32_t offset, size_t len)
     return (uint32_t)align_up(offset + len, TABLE_ALIGN);
 }
 
-static struct places place_tables(unsigned vcpus, size_t dsdt_len)
+static struct places place_tables(unsigned vcpus, bool hpet, size_t dsdt_len)
 {
     struct places p;
 
@@ -262,6 +275,9 @@ static struct places place_tables(unsigned vcpus, size_t dsdt_len)
     p.facs = after(p.fadt, sizeof(struct fadt));
     p.madt = after(p.facs, sizeof(struct facs));
     p.dsdt = after(p.madt, madt_len(vcpus));
+    p.hpet = hpet ? p.dsdt : 0;
+    if (hpet)
+        p.dsdt = after(p.hpet, sizeof(struct hpet_table));
     p.end = after(p.dsdt, dsdt_len);
     return p;
 }
@@ -299,14 +315,30 @@ static void build_rsdp(uint8_t *at, uint64_t xsdt_gpa)
     memcpy(at, &r, sizeof(r));
 }
 
-static void build_xsdt(uint8_t *at, uint64_t fadt_gpa, uint64_t madt_gpa)
+static void build_xsdt(uint8_t *at, uint64_t gpa, const struct places *p)
 {
+    uint32_t len =
+        (uint32_t)(p->hpet != 0 ? sizeof(struct xsdt) : offsetof(struct xsdt, entries[2]));
     struct xsdt x = {
-        .header = make_header("XSDT", sizeof(x), 1), .entries = {fadt_gpa, madt_gpa}
+        .header = make_header("XSDT", len, 1),
+        .entries = {gpa + p->fadt, gpa + p->madt, gpa + p->hpet}
     };
 
-    x.header.checksum = checksum(&x, sizeof(x));
-    memcpy(at, &x, sizeof(x));
+    x.header.checksum = checksum(&x, len);
+    memcpy(at, &x, len);
+}
+
+static void build_hpet(uint8_t *at)
+{
+    struct hpet_table h = {
+        .header = make_header("HPET", sizeof(h), 1),
+        .block_id = HPET_BLOCK_ID,
+        .address = {.bit_width = 64, .address = HPET_GPA}, /* space 0: memory */
+        .min_tick = HPET_MIN_PERIOD,
+    };
+
+    h.header.checksum = checksum(&h, sizeof(h));
+    memcpy(at, &h, sizeof(h));
 }
 
 static void fadt_set_registers(struct fadt *f)
@@ -423,7 +455,7 @@ static enum err check_dsdt(const uint8_t *dsdt, size_t len)
     return checksum(dsdt, len) == 0 ? OK : ERR_CHECKSUM;
 }
 
-enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vcpus,
+enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vcpus, bool hpet,
                            const uint8_t *dsdt, size_t dsdt_len)
 {
     enum err e = check_dsdt(dsdt, dsdt_len);
@@ -438,16 +470,18 @@ enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vc
     if (!is_aligned(gpa, TABLE_ALIGN)) {
         return ERR_ALIGN;
     }
-    p = place_tables(vcpus, dsdt_len);
+    p = place_tables(vcpus, hpet, dsdt_len);
     if (p.end > size) {
         return ERR_NOMEM;
     }
     memset(area, 0, size);
     build_rsdp(area, gpa + p.xsdt);
-    build_xsdt(area + p.xsdt, gpa + p.fadt, gpa + p.madt);
+    build_xsdt(area + p.xsdt, gpa, &p);
     build_fadt(area + p.fadt, gpa + p.facs, gpa + p.dsdt);
     build_facs(area + p.facs);
     build_madt(area + p.madt, vcpus);
+    if (hpet)
+        build_hpet(area + p.hpet);
     memcpy(area + p.dsdt, dsdt, dsdt_len);
     return OK;
 }

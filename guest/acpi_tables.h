@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT, DSDT.
+ * A guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT, HPET if it has one, DSDT.
  * Source: ACPI specification 6.4 (January 2021), "ACPI Software Programming Model"; ACPI 1.0 to 6.x
  * operating systems can use them.
  */
 #ifndef GUEST_ACPI_TABLES_H
 #define GUEST_ACPI_TABLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,13 +40,14 @@
  *   size   bytes; ACPI_AREA_SIZE is enough
  *   gpa    multiple of 64; gpa + size <= 4 GiB. ACPI_AREA_GPA for the operating system to find it
  *   vcpus  1..ACPI_VCPUS_MAX
+ *   hpet   with a table for the HPET
  *   dsdt   a DSDT of dsdt_len bytes, for example the one at dsdt_aml; copied
  *   return OK; ERR_NOMEM if size is too small; ERR_RANGE or ERR_ALIGN for gpa or vcpus; ERR_FORMAT
  *          if dsdt is not one whole DSDT; ERR_CHECKSUM if it is damaged
  * Source: ACPI 6.4, chapter 5.2.
  */
 MUST_CHECK enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vcpus,
-                                      const uint8_t *dsdt, size_t dsdt_len);
+                                      bool hpet, const uint8_t *dsdt, size_t dsdt_len);
 
 /* guest/dsdt.asl compiled by iasl; it ends where dsdt_aml_end is. guest/dsdt.S. */
 extern const uint8_t dsdt_aml[];

@@ -27,6 +27,17 @@ enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *w
     return STOP_VM;
 }
 
+/* A PC resets then, and firmware and what it started may count on it; else it is a bug to be shown.
+ */
+static enum outcome exit_triple_fault(struct vcpu *v, const struct vcpu_exit *x)
+{
+    if (v->vm->config->type != GUEST_FIRMWARE)
+        return exit_crash(v, x, "triple fault");
+    vm_log(v->vm, "triple fault on core %u", v->core);
+    v->vm->wish = WISH_RESET;
+    return STOP_VM;
+}
+
 static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 {
     v->nmi_pending |= x->u.exception.lost_nmi;
@@ -88,7 +99,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_NMI: return exit_nmi(v);
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
-    case EXIT_TRIPLE_FAULT: return exit_crash(v, x, "triple fault");
+    case EXIT_TRIPLE_FAULT: return exit_triple_fault(v, x);
     case EXIT_TASK_SWITCH: return exit_crash(v, x, "hardware task switch, which is not emulated");
     case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");
     case EXIT_UNKNOWN:

@@ -3,8 +3,8 @@
 
 #include "guest/acpi_tables.h"
 #include "guest/console.h"
-#include "guest/ipi.h"
 #include "guest/gmem.h"
+#include "guest/ipi.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/time.h"
@@ -29,6 +29,8 @@ enum port_device {
 #define PM_BASE       ACPI_PM1A_EVT_PORT
 #define DEBUG_EXIT    0xf4
 #define POST_PORT     0x80
+
+#define ISA_IRQS      16u
 
 #define PORTS_2(p, d) [p] = d, [(p) + 1] = d
 #define PORTS_4(p, d) PORTS_2(p, d), PORTS_2((p) + 2, d)
@@ -94,7 +96,10 @@ static void i8259_changed(struct vcpu *self)
         vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
 }
 
-/* ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). */
+/*
+ * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
+ * 16 on there are only pins.
+ */
 static void set_irq(struct vcpu *self, unsigned irq, bool level)
 {
     struct vm *vm = self->vm;
@@ -103,10 +108,25 @@ static void set_irq(struct vcpu *self, unsigned irq, bool level)
     if (((vm->irq_levels & bit) != 0) == level)
         return;
     vm->irq_levels ^= bit;
-    i8259_set_irq(&vm->i8259, irq, level);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
     ioapic_flush(self);
+    if (irq >= ISA_IRQS)
+        return;
+    i8259_set_irq(&vm->i8259, irq, level);
     i8259_changed(self);
+}
+
+/* What the HPET's legacy replacement disconnects. */
+static void i8254_irq(struct vcpu *self, bool level)
+{
+    if (!hpet_legacy(&self->vm->hpet))
+        set_irq(self, 0, level);
+}
+
+static void rtc_irq(struct vcpu *self)
+{
+    if (!hpet_legacy(&self->vm->hpet))
+        set_irq(self, 8, mc146818_irq(&self->vm->rtc));
 }
 
 /* Of this core's own local APIC; without the lock. */
@@ -199,6 +219,7 @@ static void arm_devices(struct vcpu *self)
     next = earlier(next, mc146818_deadline(&vm->rtc));
     next = earlier(next, ns16550_deadline(&vm->uart));
     next = earlier(next, acpi_pm_deadline(&vm->pm));
+    next = earlier(next, hpet_deadline(&vm->hpet));
     if (next == before)
         return;
     atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
@@ -214,9 +235,37 @@ static void i8254_edges(struct vcpu *self, uint64_t now)
     struct vm *vm = self->vm;
 
     if (i8254_deadline(&vm->i8254) <= now && i8254_advance(&vm->i8254, now) > 0) {
-        set_irq(self, 0, false);
-        set_irq(self, 0, true);
+        i8254_irq(self, false);
+        i8254_irq(self, true);
     }
+}
+
+/*
+ * An interrupt in edge mode lowers its line and raises it again, where the 8259 needs it to stay;
+ * pins of the I/O APIC that only the HPET has go back at once.
+ */
+static void hpet_outputs(struct vcpu *self, uint64_t now)
+{
+    struct hpet *h = &self->vm->hpet;
+
+    hpet_advance(h, now);
+
+    uint32_t edges = hpet_take_edges(h);
+    uint32_t levels = 0;
+
+    for (unsigned n = 0; n < HPET_TIMERS; n++) {
+        unsigned irq = hpet_irq(h, n);
+
+        if ((edges & BIT32(n)) != 0) {
+            set_irq(self, irq, false);
+            set_irq(self, irq, true);
+        } else if (irq < ISA_IRQS && hpet_is_level(h, n)) {
+            set_irq(self, irq, hpet_line(h, n));
+        }
+        levels |= (uint32_t)hpet_line(h, n) << irq;
+    }
+    for (unsigned irq = ISA_IRQS; irq < IOAPIC_PINS; irq++)
+        set_irq(self, irq, (levels & BIT32(irq)) != 0);
 }
 
 static void advance_devices(struct vcpu *self, uint64_t now)
@@ -226,7 +275,9 @@ static void advance_devices(struct vcpu *self, uint64_t now)
     spin_lock(&vm->lock);
     i8254_edges(self, now);
     mc146818_advance(&vm->rtc, now);
-    set_irq(self, 8, mc146818_irq(&vm->rtc));
+    rtc_irq(self);
+    if (hpet_deadline(&vm->hpet) <= now)
+        hpet_outputs(self, now);
     ns16550_advance(&vm->uart, now);
     set_irq(self, 4, ns16550_irq(&vm->uart));
     acpi_pm_advance(&vm->pm, now);
@@ -244,8 +295,7 @@ void platform_advance(struct vcpu *v)
         lapic_advance(&v->lapic, now);
         v->attention = true;
     }
-    if (v->index == 0 &&
-        atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
+    if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
         advance_devices(v, now);
     arm(v);
 }
@@ -305,7 +355,7 @@ static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     i8254_write(&vm->i8254, port, value, now);
     i8254_edges(v, now);
     if (!i8254_out(&vm->i8254, 0, now))
-        set_irq(v, 0, false);
+        i8254_irq(v, false);
     arm_devices(v);
 }
 
@@ -333,7 +383,7 @@ static uint8_t rtc_port_read(struct vcpu *v, uint16_t port)
     struct vm *vm = v->vm;
     uint8_t value = mc146818_read(&vm->rtc, port, vm_now(vm));
 
-    set_irq(v, 8, mc146818_irq(&vm->rtc));
+    rtc_irq(v);
     arm_devices(v);
     return value;
 }
@@ -343,7 +393,7 @@ static void rtc_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     struct vm *vm = v->vm;
 
     mc146818_write(&vm->rtc, port, value, vm_now(vm));
-    set_irq(v, 8, mc146818_irq(&vm->rtc));
+    rtc_irq(v);
     arm_devices(v);
 }
 
@@ -531,14 +581,50 @@ static bool is_lapic(const struct vcpu *v, uint64_t gpa, unsigned size)
     return in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic);
 }
 
-static uint64_t shared_read(struct vm *vm, uint64_t gpa, unsigned size)
+static bool is_hpet(const struct vm *vm, uint64_t gpa, unsigned size)
 {
+    return in_page(gpa, HPET_GPA, size) && vm->config->hpet;
+}
+
+static uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+{
+    struct hpet *h = &v->vm->hpet;
+    uint64_t now = vm_now(v->vm);
+
+    if (hpet_deadline(h) <= now) { /* what is due goes out first */
+        hpet_outputs(v, now);
+        arm_devices(v);
+    }
+    return hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
+}
+
+/* Switching legacy replacement gives IRQ 0 and 8 to the other source, as that stands now. */
+static void hpet_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+{
+    struct vm *vm = v->vm;
+    uint64_t now = vm_now(vm);
+    bool legacy = hpet_legacy(&vm->hpet);
+
+    hpet_write(&vm->hpet, (unsigned)(gpa - HPET_GPA), size, value, now);
+    if (hpet_legacy(&vm->hpet) != legacy) {
+        set_irq(v, 0, legacy && i8254_out(&vm->i8254, 0, now));
+        set_irq(v, 8, legacy && mc146818_irq(&vm->rtc));
+    }
+    hpet_outputs(v, now);
+    arm_devices(v);
+}
+
+static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
+{
+    struct vm *vm = v->vm;
     uint64_t value = size_mask(size);
 
     spin_lock(&vm->lock);
     if (in_page(gpa, IOAPIC_GPA, size))
-        value = ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >>
-                8 * (gpa & 3);
+        value =
+            ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >> 8 * (gpa & 3);
+    else if (is_hpet(vm, gpa, size))
+        value = hpet_mmio_read(v, gpa, size);
     else if (!gmem_read(vm, gpa, &value, size)) /* ROM, read by what also writes to it */
         vm->unclaimed_io++;
     spin_unlock(&vm->lock);
@@ -553,7 +639,7 @@ uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
         value = lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)) >>
                 8 * (gpa & 3);
     else
-        value = shared_read(v->vm, gpa, size);
+        value = shared_read(v, gpa, size);
     return value & size_mask(size);
 }
 
@@ -565,6 +651,8 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     if (in_page(gpa, IOAPIC_GPA, size)) {
         ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
         ioapic_flush(v);
+    } else if (is_hpet(vm, gpa, size)) {
+        hpet_mmio_write(v, gpa, size, value);
     } else {
         vm->unclaimed_io++;
     }
@@ -686,6 +774,7 @@ void platform_reset(struct vm *vm)
     mc146818_reset_line(&vm->rtc, now);
     ns16550_reset(&vm->uart, vm->tsc_hz);
     acpi_pm_reset(&vm->pm, vm->tsc_hz, now);
+    hpet_reset(&vm->hpet, vm->tsc_hz);
     pci_host_reset(&vm->pci, vm->config->type == GUEST_FIRMWARE);
     fw_cfg_reset(&vm->firmware.fw_cfg);
     reset_ports_reset(&vm->reset_ports);

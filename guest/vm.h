@@ -12,6 +12,7 @@
 
 #include "arch/x86/vcpu.h"
 #include "devices/acpi_pm.h"
+#include "devices/hpet.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
 #include "devices/ioapic.h"
@@ -119,6 +120,7 @@ struct vm {
     struct mc146818 rtc;
     struct ns16550 uart;
     struct acpi_pm pm;
+    struct hpet hpet;
     struct pci_host pci;
     struct reset_ports reset_ports;
     struct firmware firmware; /* its items do not change after creation */

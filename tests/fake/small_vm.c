@@ -261,8 +261,8 @@ bool small_vm_ok(void)
 {
     return i8259_ok(&vm->i8259) && i8254_ok(&vm->i8254) && ioapic_ok(&vm->ioapic) &&
            mc146818_ok(&vm->rtc) && ns16550_ok(&vm->uart) && acpi_pm_ok(&vm->pm) &&
-           pci_host_ok(&vm->pci) && reset_ports_ok(&vm->reset_ports) && lapic_ok(&cpu->lapic) &&
-           !vm->lock.held;
+           hpet_ok(&vm->hpet) && pci_host_ok(&vm->pci) && reset_ports_ok(&vm->reset_ports) &&
+           lapic_ok(&cpu->lapic) && !vm->lock.held;
 }
 
 unsigned small_vm_logged(const char *text)

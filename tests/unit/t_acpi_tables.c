@@ -50,7 +50,7 @@ static enum err build_at(struct machine *m, size_t size, uint64_t gpa, unsigned 
 {
     make_dsdt(m->dsdt);
     memset(m->area, 0xcc, sizeof(m->area));
-    return acpi_tables_build(m->area, size, gpa, vcpus, m->dsdt, sizeof(m->dsdt));
+    return acpi_tables_build(m->area, size, gpa, vcpus, true, m->dsdt, sizeof(m->dsdt));
 }
 
 static void build(struct machine *m, unsigned vcpus)
@@ -262,6 +262,27 @@ static void test_bad_arguments_are_refused(void **state)
 }
 
 /* A block of exactly the size given, so that ASan sees a write beyond it. */
+/* HPET 1.0a, 3.2.4 */
+static void test_hpet(void **state)
+{
+    struct machine m;
+    const uint8_t *hpet;
+
+    (void)state;
+    build(&m, 1);
+    hpet = find_table(&m, "HPET");
+    assert_int_equal(get(hpet + 4, 4), 56);
+    assert_int_equal(get(hpet + 36, 4), 0x8086a201); /* as the chip's GCAP_ID */
+    assert_int_equal(hpet[40], 0);                   /* memory */
+    assert_int_equal(get(hpet + 44, 8), 0xfed00000);
+    assert_int_equal(hpet[52], 0); /* the only one */
+
+    assert_int_equal(
+        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, false, m.dsdt, DSDT_LEN), OK);
+    assert_int_equal(get(table(&m, get(find_rsdp(&m) + 24, 8), "XSDT") + 4, 4), 36 + 2 * 8);
+    (void)find_table(&m, "APIC");
+}
+
 static void test_too_small_areas_are_refused_untouched(void **state)
 {
     struct machine m;
@@ -272,7 +293,7 @@ static void test_too_small_areas_are_refused_untouched(void **state)
     for (size_t size = 0; size <= 1024; size += 64) {
         uint8_t *area = calloc(1, size + 1);
         uint8_t *exact = realloc(area, size ? size : 1);
-        enum err e = acpi_tables_build(exact, size, ACPI_AREA_GPA, 1, m.dsdt, DSDT_LEN);
+        enum err e = acpi_tables_build(exact, size, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN);
 
         assert_true(e == OK || (e == ERR_NOMEM && !fitted && (size == 0 || exact[0] == 0)));
         fitted = e == OK;
@@ -288,16 +309,18 @@ static void test_bad_dsdts_are_refused(void **state)
     (void)state;
     make_dsdt(m.dsdt);
     assert_int_equal(
-        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, m.dsdt, DSDT_LEN - 1),
+        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN - 1),
         ERR_FORMAT);
-    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, m.dsdt, 35),
+    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, 35),
                      ERR_FORMAT);
     m.dsdt[50]++;
-    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, m.dsdt, DSDT_LEN),
-                     ERR_CHECKSUM);
+    assert_int_equal(
+        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN),
+        ERR_CHECKSUM);
     m.dsdt[0] = 'S';
-    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, m.dsdt, DSDT_LEN),
-                     ERR_FORMAT);
+    assert_int_equal(
+        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN),
+        ERR_FORMAT);
 }
 
 int main(void)
@@ -311,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_madt_has_one_enabled_lapic_per_vcpu),
         cmocka_unit_test(test_unused_bytes_are_zero),
         cmocka_unit_test(test_bad_arguments_are_refused),
+        cmocka_unit_test(test_hpet),
         cmocka_unit_test(test_too_small_areas_are_refused_untouched),
         cmocka_unit_test(test_bad_dsdts_are_refused),
     };

@@ -316,16 +316,22 @@ static void test_halting_keeps_the_rest(void **state)
 static void test_routes(void **state)
 {
     (void)state;
-    assert_int_equal(hpet_route(h, 0), 20);
+    assert_int_equal(hpet_irq(h, 0), 20);
     out(T0, 4, 22u << 9);
-    assert_int_equal(hpet_route(h, 0), 22);
+    assert_int_equal(hpet_irq(h, 0), 22);
     assert_int_equal(in(T0, 4) >> 9 & 0x1f, 22);
     out(T0, 4, 2u << 9); /* not offered: the field does not take it */
-    assert_int_equal(hpet_route(h, 0), 22);
+    assert_int_equal(hpet_irq(h, 0), 22);
     assert_false(hpet_legacy(h));
     out(0x010, 4, 0xfffffffeu);
     assert_true(hpet_legacy(h));
     assert_int_equal(in(0x010, 8), 2);
+    assert_int_equal(hpet_irq(h, 0), 0); /* 2.3.5, table 3: timer 0 for IRQ 0, timer 1 for IRQ 8 */
+    assert_int_equal(hpet_irq(h, 1), 8);
+    assert_int_equal(hpet_irq(h, 2), 20);
+    assert_false(hpet_is_level(h, 0));
+    out(T0, 4, 2);
+    assert_true(hpet_is_level(h, 0));
 }
 
 static void test_config_bits(void **state)

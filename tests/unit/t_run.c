@@ -1,7 +1,7 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/intr.c
- * guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c guest/load.c guest/vm.c guest/console.c
- * guest/load_linux.c guest/acpi_tables.c guest/firmware.c devices/fw_cfg.c devices/acpi_pm.c
- * devices/i8254.c devices/i8259.c
+ * guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c
+ * guest/load.c guest/vm.c guest/console.c guest/load_linux.c guest/acpi_tables.c guest/firmware.c
+ * devices/fw_cfg.c devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c
  * devices/ioapic.c devices/lapic.c devices/mc146818.c devices/ns16550.c devices/pci_host.c
  * devices/reset_ports.c arch/x86/insn.c lib/err.c lib/fmt.c lib/log.c mm/pages.c mm/ept.c mm/pt.c
  * tests/fake/cpuid_fake.c tests/fake/host_fake.c tests/fake/phys_fake.c tests/fake/small_vm.c
@@ -172,6 +172,18 @@ static void test_what_cannot_go_on_stops_the_guest_with_record(void **state)
         assert_int_equal(vcpu_fake.prints, prints + 1);
     }
     assert_int_equal(small_vm_logged("guest g: stopped: hardware task switch"), 1);
+}
+
+static void test_triple_fault_resets_a_pc_with_firmware(void **state)
+{
+    unsigned prints = vcpu_fake.prints;
+
+    (void)state;
+    small_vm_config.type = GUEST_FIRMWARE;
+    assert_false(run_kind(EXIT_TRIPLE_FAULT));
+    assert_int_equal(vm->wish, WISH_RESET);
+    assert_int_equal(vcpu_fake.prints, prints);
+    assert_int_equal(small_vm_logged("guest g: triple fault on core 1"), 1);
 }
 
 static void test_instructions_a_guest_does_not_have(void **state)
@@ -573,6 +585,124 @@ static void test_ioapic_pin_in_extint_mode_takes_vector_of_8259(void **state)
     small_vm_expect_none();
 }
 
+/* --- HPET ------------------------------------------------------------------------------------- */
+
+#define HPET 0xfed00000ull
+
+static void start_hpet(uint32_t config, uint32_t timer0)
+{
+    small_vm_config.hpet = true;
+    small_vm_mmio_write(HPET + 0x108, 143182); /* 10 ms */
+    small_vm_mmio_write(HPET + 0x10c, 0);
+    small_vm_mmio_write(HPET + 0x100, timer0);
+    small_vm_mmio_write(HPET + 0x010, config);
+}
+
+static void test_hpet_is_there_if_the_config_says_so(void **state)
+{
+    uint64_t unclaimed = vm->unclaimed_io;
+
+    (void)state;
+    assert_int_equal(small_vm_mmio_read(HPET + 4), 0xffffffff);
+    small_vm_mmio_write(HPET + 0x10, 1);
+    assert_int_equal(vm->unclaimed_io, unclaimed + 2);
+    small_vm_config.hpet = true;
+    assert_int_equal(small_vm_mmio_read(HPET + 4), 69841279);
+    small_vm_mmio_write(HPET + 0x10, 1);
+    small_vm_wait(1000 * MS);
+    assert_in_range(small_vm_mmio_read(HPET + 0xf0), 14318180, 14318190);
+}
+
+static void test_hpet_edge_interrupt_at_an_ioapic_pin(void **state)
+{
+    (void)state;
+    enable_lapic();
+    ioapic_write_reg(0x10 + 2 * 22 + 1, 0);
+    ioapic_write_reg(0x10 + 2 * 22, 0x52);
+    start_hpet(1, 22u << 9 | 0x4);
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_wait(9 * MS);
+    small_vm_expect_none();
+    small_vm_wait(2 * MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x52);
+    small_vm_mmio_write(0xfee000b0, 0);
+    small_vm_sti();
+    small_vm_expect_none();
+}
+
+static void test_hpet_level_interrupt_stays_until_it_is_cleared(void **state)
+{
+    (void)state;
+    enable_lapic();
+    ioapic_write_reg(0x10 + 2 * 20 + 1, 0);
+    ioapic_write_reg(0x10 + 2 * 20, 0x8053);
+    start_hpet(1, 20u << 9 | 0x6);
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_wait(11 * MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x53);
+    small_vm_mmio_write(0xfee000b0, 0);
+    small_vm_sti();
+    small_vm_expect(EVENT_EXTERNAL, 0x53);
+    small_vm_mmio_write(HPET + 0x20, 1);
+    small_vm_mmio_write(0xfee000b0, 0);
+    small_vm_sti();
+    small_vm_expect_none();
+}
+
+/* HPET 1.0a, 2.3.5: with legacy replacement IRQ 0 is timer 0's, and the 8254 has none. */
+static void test_hpet_legacy_replacement(void **state)
+{
+    (void)state;
+    program_8259(0x0001);
+    program_8254(1193); /* 1 ms */
+    start_hpet(3, 0x4);
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_wait(9 * MS);
+    small_vm_expect_none();
+    small_vm_wait(2 * MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x20);
+    small_vm_out(0x20, 1, 0x20);
+    small_vm_wait(5 * MS);
+    small_vm_sti();
+    small_vm_expect_none();
+    small_vm_mmio_write(HPET + 0x010, 1); /* back to the 8254 */
+    small_vm_wait(2 * MS);
+    small_vm_sti();
+    small_vm_expect(EVENT_EXTERNAL, 0x20);
+}
+
+static void test_hpet_legacy_level_and_rtc(void **state)
+{
+    (void)state;
+    program_8259(0x0105);
+    small_vm_out(0x70, 1, 0x0b);
+    small_vm_out(0x71, 1, 0x42); /* RTC: periodic interrupt */
+    start_hpet(3, 0x6);
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_wait(11 * MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x20);
+    small_vm_out(0x20, 1, 0x20);
+    small_vm_sti();
+    small_vm_expect_none();      /* an edge to the 8259, and nothing of the RTC */
+    small_vm_out(0x21, 1, 0xfb); /* not the 8254's */
+    small_vm_mmio_write(HPET + 0x20, 1);
+    small_vm_mmio_write(HPET + 0x010, 0);
+    small_vm_wait(2 * MS);
+    small_vm_sti();
+    small_vm_expect(EVENT_EXTERNAL, 0x28);
+}
+
+static void test_hpet_read_lets_what_is_due_out_first(void **state)
+{
+    (void)state;
+    program_8259(0x0001);
+    start_hpet(3, 0x6);
+    host_fake.tsc += 11 * MS;
+    assert_int_equal(small_vm_mmio_read(HPET + 0x20), 1);
+    small_vm_sti();
+    small_vm_expect(EVENT_EXTERNAL, 0x20);
+}
+
 static void test_uart_interrupt_is_irq4(void **state)
 {
     (void)state;
@@ -812,6 +942,7 @@ int main(void)
         TEST(test_debug_exit_needs_permission),
         TEST(test_reset_by_8042_and_port_92),
         TEST(test_what_cannot_go_on_stops_the_guest_with_record),
+        TEST(test_triple_fault_resets_a_pc_with_firmware),
         TEST(test_instructions_a_guest_does_not_have),
         TEST(test_exits_are_counted_by_kind),
         TEST(test_host_interrupt_and_nmi_reach_the_host),
@@ -832,6 +963,12 @@ int main(void)
         TEST(test_level_interrupt_repeats_until_its_cause_is_gone),
         TEST(test_pit_reaches_ioapic_pin_2),
         TEST(test_ioapic_pin_in_extint_mode_takes_vector_of_8259),
+        TEST(test_hpet_is_there_if_the_config_says_so),
+        TEST(test_hpet_edge_interrupt_at_an_ioapic_pin),
+        TEST(test_hpet_level_interrupt_stays_until_it_is_cleared),
+        TEST(test_hpet_legacy_replacement),
+        TEST(test_hpet_legacy_level_and_rtc),
+        TEST(test_hpet_read_lets_what_is_due_out_first),
         TEST(test_uart_interrupt_is_irq4),
         TEST(test_rtc_interrupt_is_irq8),
         TEST(test_lapic_timer_interrupts_at_its_deadline),
