@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* IN, OUT, INS, OUTS. */
+/*
+ * IN, OUT, INS, OUTS, and the string instructions on device memory, which differ from the latter
+ * only in where items come from and go to.
+ */
 #include "arch/x86/regs.h"
 #include "guest/linear.h"
 #include "guest/platform.h"
 #include "guest/run.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
+
+/* Items of a repeated string instruction for one exit: interrupts wait so long. */
+#define STRING_BATCH 128u
 
 /* A device may have ended the run: power-off, reset, debug exit. */
 static enum outcome after_write(const struct vcpu *v)
@@ -44,34 +50,100 @@ static void add_counter(struct vcpu *v, unsigned gpr, unsigned address_size, uin
     *reg = address_size == 2 ? (*reg & ~size_mask(2)) | value : value;
 }
 
-/* One item; a repeated instruction exits again for the next. */
+/*
+ * One item. Both operands are found before anything is done, so that nothing is lost by a fault.
+ * False: the guest got a fault, or has to do the item again.
+ */
+static bool string_item(struct linear *l, const struct insn *in)
+{
+    struct vcpu *v = l->v;
+    bool compares = in->op == INSN_SCAS || in->op == INSN_CMPS;
+    bool has_from =
+        in->op == INSN_LODS || in->op == INSN_MOVS || in->op == INSN_CMPS || in->op == INSN_OUTS;
+    bool has_to = in->op != INSN_LODS && in->op != INSN_OUTS;
+    uint16_t port = (uint16_t)v->arch.gpr[RDX];
+    uint64_t *rax = &v->arch.gpr[RAX];
+    uint64_t item = *rax;
+    uint64_t other = 0;
+    struct linear_place from, to;
+
+    if (has_from && !linear_find(l, in->mem.segment, get_counter(v, RSI, in->mem.address_size),
+                                 in->size, GVA_READ, &from))
+        return false;
+    if (has_to && !linear_find(l, INSN_ES, get_counter(v, RDI, in->mem.address_size), in->size,
+                               compares ? GVA_READ : GVA_WRITE, &to))
+        return false;
+    if (has_from)
+        linear_read(v, &from, &item);
+    if (in->op == INSN_INS)
+        item = platform_port_read(v, port, in->size);
+    if (in->op == INSN_OUTS && !platform_port_write(v, port, in->size, (uint32_t)item))
+        return false;
+    if (in->op == INSN_LODS)
+        *rax = insn_merge_register(*rax, item, in->size);
+    if (has_to && !compares)
+        linear_write(v, &to, &item);
+    if (compares) {
+        linear_read(v, &to, &other);
+        (void)insn_alu(INSN_CMP, in->size, item, other, &l->s.rflags);
+        vcpu_set_rflags(&v->arch, l->s.rflags);
+    }
+    return true;
+}
+
+/* Step the pointers and, if it is repeated, the counter. True: it is done. */
+static bool string_step(struct linear *l, const struct insn *in)
+{
+    struct vcpu *v = l->v;
+    unsigned address_size = in->mem.address_size;
+    uint64_t delta = (l->s.rflags & RFLAGS_DF) != 0 ? 0 - (uint64_t)in->size : in->size;
+    bool equal = (l->s.rflags & RFLAGS_ZF) != 0;
+
+    if (in->op != INSN_STOS && in->op != INSN_SCAS && in->op != INSN_INS)
+        add_counter(v, RSI, address_size, delta);
+    if (in->op != INSN_LODS && in->op != INSN_OUTS)
+        add_counter(v, RDI, address_size, delta);
+    if (in->rep == INSN_NO_REP)
+        return true;
+    add_counter(v, RCX, address_size, 0 - 1ull);
+    if ((in->op == INSN_SCAS || in->op == INSN_CMPS) && equal != (in->rep == INSN_REPE))
+        return true;
+    return get_counter(v, RCX, address_size) == 0;
+}
+
+/* A repetition ends early, to exit again, where the processor could take an interrupt. */
+enum outcome exit_string(struct linear *l, const struct insn *in)
+{
+    struct vcpu *v = l->v;
+
+    if (in->rep != INSN_NO_REP && get_counter(v, RCX, in->mem.address_size) == 0)
+        return RESUME_NEXT;
+    for (unsigned i = 0; i < STRING_BATCH; i++) {
+        if (!string_item(l, in))
+            return RESUME;
+        bool done = string_step(l, in);
+
+        if (v->vm->wish != WISH_RUN)
+            return STOP_VM;
+        if (done)
+            return RESUME_NEXT;
+        if (v->attention || (l->s.rflags & RFLAGS_TF) != 0)
+            break;
+    }
+    return RESUME;
+}
+
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x)
 {
-    unsigned size = x->u.pio.size;
-    unsigned address_size = x->u.pio.address_size;
-    bool down = (vcpu_get_rflags(&v->arch) & RFLAGS_DF) != 0;
-    uint32_t item = 0;
-    uint64_t gpa[4];
+    struct insn in = {
+        .op = x->u.pio.in ? INSN_INS : INSN_OUTS,
+        .rep = x->u.pio.rep ? INSN_REPE : INSN_NO_REP,
+        .size = x->u.pio.size,
+        .mem = {.segment = (enum insn_segment)x->u.pio.segment,
+                .address_size = x->u.pio.address_size},
+    };
+    struct linear l;
 
-    if (x->u.pio.rep && get_counter(v, RCX, address_size) == 0)
-        return RESUME_NEXT;
-
-    if (x->u.pio.in) {
-        if (!linear_find(v, x->u.pio.gva, size, gpa))
-            return RESUME;
-        item = platform_port_read(v, x->u.pio.port, size);
-        linear_write(v, gpa, &item, size);
-    } else {
-        if (!linear_read(v, x->u.pio.gva, &item, size))
-            return RESUME;
-        if (!platform_port_write(v, x->u.pio.port, size, item))
-            return RESUME;
-    }
-    add_counter(v, x->u.pio.in ? RDI : RSI, address_size, down ? 0 - (uint64_t)size : size);
-    if (x->u.pio.rep) {
-        add_counter(v, RCX, address_size, 0 - 1ull);
-        if (get_counter(v, RCX, address_size) != 0)
-            return after_write(v) == STOP_VM ? STOP_VM : RESUME;
-    }
-    return after_write(v);
+    linear_begin(&l, v);
+    return exit_string(&l, &in);
 }

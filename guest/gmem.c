@@ -37,12 +37,16 @@ bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 
     if (!find(vm, gpa, len, EPT_R, &hpa))
         return false;
-    if (len == 8 && is_aligned(gpa, 8)) { /* a page-table entry */
-        *(uint64_t *)buf = *(const volatile uint64_t *)phys_window(hpa);
+    if (len == 8 && is_aligned(gpa, 8)) { /* a page-table entry; buf may be aligned to nothing */
+        uint64_t entry = *(const volatile uint64_t *)phys_window(hpa);
+
+        __builtin_memcpy(buf, &entry, sizeof(entry));
         return true;
     }
     if (len == 4 && is_aligned(gpa, 4)) {
-        *(uint32_t *)buf = *(const volatile uint32_t *)phys_window(hpa);
+        uint32_t entry = *(const volatile uint32_t *)phys_window(hpa);
+
+        __builtin_memcpy(buf, &entry, sizeof(entry));
         return true;
     }
     while (len > 0) {
@@ -81,6 +85,20 @@ bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
     return copy_in(vm, gpa, buf, len, EPT_R);
+}
+
+bool gmem_exchange(struct vm *vm, uint64_t gpa, unsigned size, uint64_t old, uint64_t value)
+{
+    uint32_t old32 = (uint32_t)old;
+    uint64_t hpa;
+
+    if (!find(vm, gpa, size, EPT_W, &hpa))
+        return false;
+    if (size == 4)
+        return __atomic_compare_exchange_n((uint32_t *)phys_window(hpa), &old32, (uint32_t)value,
+                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n((uint64_t *)phys_window(hpa), &old, value, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static void scrub_range(uint64_t hpa, uint64_t len)

@@ -48,6 +48,15 @@ MUST_CHECK bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t 
 /* The same to RAM and ROM: for loaders, while the guest does not run. */
 MUST_CHECK bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
 
+/*
+ * Change a page-table entry, if it still is `old`, in one locked access.
+ *   gpa     aligned to size
+ *   size    bytes, 4 or 8
+ *   return  false: it is something else by now, or not RAM
+ */
+MUST_CHECK bool gmem_exchange(struct vm *vm, uint64_t gpa, unsigned size, uint64_t old,
+                              uint64_t value);
+
 /* Zero all of a guest's RAM: nothing of another guest, or of a former life, is left in it. */
 void gmem_scrub(struct vm *vm);
 

@@ -16,6 +16,8 @@
 #define ENTRY_P            BIT(0)                /* [0]     present */
 #define ENTRY_RW           BIT(1)                /* [1]     writable */
 #define ENTRY_US           BIT(2)                /* [2]     user-mode accesses allowed */
+#define ENTRY_A            BIT(5)                /* [5]     accessed */
+#define ENTRY_D            BIT(6)                /* [6]     dirty, where a page is mapped */
 #define ENTRY_PS           BIT(7)                /* [7]     maps a page (above the last level) */
 #define ENTRY_ADDR         0x000ffffffffff000ull /* [51:12] address of a table or page */
 #define ENTRY_XD           BIT(63)               /* [63]    no instruction fetch */
@@ -43,6 +45,19 @@ struct rights {
     bool writable;
     bool no_execute;
 };
+
+/* What a walk went through, for its accessed and dirty flags; [level - 1]. */
+#define LEVELS_MAX 5
+
+struct trail {
+    uint64_t gpa[LEVELS_MAX];
+    uint64_t entry[LEVELS_MAX];
+    unsigned leaf; /* level of the last one */
+};
+
+/* Walks for one address, if each meets entries that change under it; the last one counts as it is.
+ */
+#define WALKS_MAX 4u
 
 static struct paging paging_of(const struct gva_context *ctx)
 {
@@ -171,30 +186,56 @@ static uint64_t entry_gpa(const struct paging *paging, uint64_t table, unsigned 
 }
 
 /* As gva_translate(), with paging on and a canonical address; why: see take_entry(). */
-static enum gva_result walk(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
-                            enum gva_access access, uint64_t *gpa, uint32_t *why)
+static enum gva_result walk(struct vm *vm, const struct paging *paging,
+                            const struct gva_context *ctx, uint64_t gva, enum gva_access access,
+                            uint64_t *gpa, uint32_t *why, struct trail *trail)
 {
-    struct paging paging = paging_of(ctx);
     struct rights rights = {.user = true, .writable = true};
-    uint64_t table = paging.root;
+    uint64_t table = paging->root;
 
-    for (unsigned level = paging.levels; level > 0; level--) {
+    for (unsigned level = paging->levels; level > 0; level--) {
+        uint64_t at = entry_gpa(paging, table, level, gva);
         uint64_t entry = 0;
         bool leaf;
 
-        if (!gmem_read(vm, entry_gpa(&paging, table, level, gva), &entry, paging.entry_size))
+        if (!gmem_read(vm, at, &entry, paging->entry_size))
             return GVA_NO_MEMORY;
-        if (!take_entry(&paging, ctx, level, entry, &leaf, why))
+        if (!take_entry(paging, ctx, level, entry, &leaf, why))
             return GVA_PAGE_FAULT;
-        restrict_rights(&paging, level, entry, &rights);
+        trail->gpa[level - 1] = at;
+        trail->entry[level - 1] = entry;
+        trail->leaf = level;
+        restrict_rights(paging, level, entry, &rights);
         if (leaf) {
             *why = PF_PRESENT;
-            *gpa = leaf_gpa(&paging, level, entry, gva);
+            *gpa = leaf_gpa(paging, level, entry, gva);
             return is_allowed(ctx, access, rights) ? GVA_OK : GVA_PAGE_FAULT;
         }
         table = entry & ENTRY_ADDR;
     }
     return GVA_NO_MEMORY; /* not reached: every entry of level 1 is a leaf */
+}
+
+/*
+ * SDM 3A "Accessed and Dirty Flags"; PDPTEs of PAE have none. False: an entry is another one by
+ * now.
+ */
+static bool set_flags(struct vm *vm, const struct paging *paging, enum gva_access access,
+                      const struct trail *trail)
+{
+    for (unsigned level = paging->levels; level >= trail->leaf; level--) {
+        uint64_t entry = trail->entry[level - 1];
+        uint64_t flags = ENTRY_A;
+
+        if (paging->mode == PAGING_PAE && level == 3)
+            continue;
+        if (access == GVA_WRITE && level == trail->leaf)
+            flags |= ENTRY_D;
+        if ((entry & flags) != flags &&
+            !gmem_exchange(vm, trail->gpa[level - 1], paging->entry_size, entry, entry | flags))
+            return false;
+    }
+    return true;
 }
 
 /* SDM 3A "Page-Fault Exceptions". */
@@ -211,10 +252,9 @@ static uint32_t error_code(const struct gva_context *ctx, enum gva_access access
 }
 
 /* Bits [63:n-1] are all alike, n being as many as the tables translate. */
-static bool is_canonical(const struct gva_context *ctx, uint64_t gva)
+static bool is_canonical(const struct paging *paging, uint64_t gva)
 {
-    struct paging paging = paging_of(ctx);
-    unsigned sign = level_shift(&paging, paging.levels + 1) - 1;
+    unsigned sign = level_shift(paging, paging->levels + 1) - 1;
 
     return gva >> sign == 0 || gva >> sign == UINT64_MAX >> sign;
 }
@@ -228,7 +268,9 @@ static uint64_t linear(const struct gva_context *ctx, uint64_t gva)
 enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
                               enum gva_access access, uint64_t *gpa, uint32_t *pf_error)
 {
+    struct paging paging = paging_of(ctx);
     enum gva_result result;
+    struct trail trail;
     uint32_t why = 0;
 
     *pf_error = 0;
@@ -236,9 +278,13 @@ enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint
         *gpa = linear(ctx, gva);
         return GVA_OK;
     }
-    if ((ctx->efer & EFER_LMA) != 0 && !is_canonical(ctx, gva))
+    if ((ctx->efer & EFER_LMA) != 0 && !is_canonical(&paging, gva))
         return GVA_NON_CANONICAL;
-    result = walk(vm, ctx, linear(ctx, gva), access, gpa, &why);
+    for (unsigned tries = 0; tries < WALKS_MAX; tries++) {
+        result = walk(vm, &paging, ctx, linear(ctx, gva), access, gpa, &why, &trail);
+        if (result != GVA_OK || set_flags(vm, &paging, access, &trail))
+            break;
+    }
     if (result == GVA_PAGE_FAULT)
         *pf_error = error_code(ctx, access, why);
     return result;

@@ -4,12 +4,8 @@
  * translate them: to fetch the bytes of an instruction that is to be emulated, and to check where
  * its operand is.
  *
- * Accessed and dirty flags are read by nobody here and never set. The processor has walked the same
- * tables just before, in fetching the instruction and in reaching the access that left the guest,
- * and has set them; and the one thing a dirty flag would be lost for, an emulated write, goes to
- * a device page, which a guest neither swaps nor writes back. Not writing also means that a walk
- * through hostile tables changes nothing. (INS is the exception: the processor exits before it walks
- * to the destination, so a page that only INS writes stays clean.)
+ * Accessed and dirty flags are set as the processor sets them: the former in each entry that led
+ * to an address, the latter in the last one if the access is a write; none where it is a fault.
  *
  * Not modelled: protection keys (CR4.PKE, CR4.PKS), shadow stacks, linear-address masking (LAM),
  * implicit supervisor accesses (to descriptor tables), PDPTE registers (PAE: the entries are read
@@ -57,14 +53,14 @@ enum gva_result {
 
 /*
  * Translate one address and check that the access is allowed.
- *   vm        whose page tables, read by gmem_read(); the guest may make them anything
+ *   vm        whose page tables, reached by gmem_read(); the guest may make them anything
  *   ctx       registers of the core that makes the access
  *   gva       linear address (segment base added); outside long mode bits [63:32] are dropped
  *   gpa       out: the guest-physical address, on GVA_OK; nothing says that RAM is there
  *   pf_error  out: on GVA_PAGE_FAULT the error code, PF_*; else 0
  *   return    GVA_NO_MEMORY only for a table
- * Paging off: the address itself. At most five reads of guest memory. Context: the core that runs
- * the vcpu; no lock.
+ * Paging off: the address itself. At most five reads of guest memory for one walk, and four walks,
+ * as long as somebody changes the entries meanwhile. Context: the core that runs the vcpu; no lock.
  */
 MUST_CHECK enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
                                          enum gva_access access, uint64_t *gpa, uint32_t *pf_error);

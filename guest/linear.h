@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Emulated instructions' view of guest memory: by linear address, faults going to the guest. */
+/*
+ * Emulated instructions' view of memory: by segment and offset, with the checks the processor
+ * makes, faults going to the guest; RAM and devices alike.
+ */
 #ifndef GUEST_LINEAR_H
 #define GUEST_LINEAR_H
 
@@ -7,43 +10,64 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/insn.h"
 #include "arch/x86/vcpu.h"
 #include "guest/gva.h"
 #include "lib/compiler.h"
 
 struct vcpu;
 
+/* What one exit needs to know of its vCPU; the guest does not run meanwhile. */
+struct linear {
+    struct vcpu *v;
+    struct vcpu_state s;
+    struct gva_context ctx;
+    unsigned code; /* CODE_* */
+    struct {
+        uint64_t gva, gpa;
+    } page[2]; /* by access, GVA_READ and GVA_WRITE: the page translated last; gva 1: none */
+};
+
+/* Take the guest's registers; RSP is in v->arch.gpr, too, afterwards. */
+void linear_begin(struct linear *l, struct vcpu *v);
+
 /* The bytes of the instruction at the guest's RIP, and why there are not more of them. */
 struct linear_code {
-    uint8_t bytes[15];
+    uint8_t bytes[INSN_MAX_LEN];
     size_t len;             /* bytes that could be read, 0..15 */
     enum gva_result result; /* GVA_OK with all 15; else what the next byte's fetch meets */
     struct gva_fault fault;
 };
 
-/* s: the guest's registers, from vcpu_get_state(). */
-void linear_fetch(struct vcpu *v, const struct vcpu_state *s, struct linear_code *out);
+void linear_fetch(struct linear *l, struct linear_code *out);
 
 /* Give the guest the fault that ended the fetch: the instruction needs the bytes that are missing.
  */
-void linear_fetch_fault(struct vcpu *v, const struct linear_code *code);
+void linear_fetch_fault(struct linear *l, const struct linear_code *code);
+
+/* Where an operand's bytes are; the second part is behind a page border, len 0 without one. */
+struct linear_place {
+    uint64_t gpa[2];
+    uint8_t len[2];
+};
+
+/* The linear address of an operand, unchecked. */
+uint64_t linear_address(struct linear *l, enum insn_segment segment, uint64_t offset);
 
 /*
- * Copy a string instruction's item.
- *   len     1, 2 or 4 bytes; may cross a page
- *   return  false: the guest has been given a fault, nothing more is to be done
+ * Find an operand and check everything that can fail, before anything is read or written.
+ *   offset  in the segment, already wrapped at the address size
+ *   size    bytes, 1, 2, 4, 8 or 16
+ *   access  GVA_READ or GVA_WRITE
+ *   return  false: the guest has been given #GP, #SS, #PF or #AC
+ * Source: SDM 3A "Limit Checking", "Type Checking", "Paging"; SDM 3A chapter "Interrupt and
+ * Exception Handling", "Alignment Check Exception (#AC)".
  */
-MUST_CHECK bool linear_read(struct vcpu *v, uint64_t gva, void *buf, size_t len);
+MUST_CHECK bool linear_find(struct linear *l, enum insn_segment segment, uint64_t offset,
+                            unsigned size, enum gva_access access, struct linear_place *out);
 
-/*
- * Find where an item will be written, byte by byte. To be done before the port is read: a fault
- * afterwards would lose what came from it.
- *   gpa     out: the bytes' addresses, all in RAM
- *   return  false: as linear_read()
- */
-MUST_CHECK bool linear_find(struct vcpu *v, uint64_t gva, size_t len, uint64_t gpa[4]);
-
-/* Write the item there. */
-void linear_write(struct vcpu *v, const uint64_t gpa[4], const void *buf, size_t len);
+/* Copy an operand. What is not RAM is asked of the devices; a write to ROM goes nowhere. */
+void linear_read(struct vcpu *v, const struct linear_place *place, void *buf);
+void linear_write(struct vcpu *v, const struct linear_place *place, const void *buf);
 
 #endif

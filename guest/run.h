@@ -39,6 +39,14 @@ enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
 
+/*
+ * Carry out a string instruction, or a part of it: op (one of the strings), rep, size, mem.segment
+ * and mem.address_size of `in` count. RESUME_NEXT: it is done.
+ */
+struct insn;
+struct linear;
+enum outcome exit_string(struct linear *l, const struct insn *in);
+
 /* The guest did what its CPU refuses: #GP(0), #UD. */
 enum outcome exit_refuse(struct vcpu *v);
 enum outcome exit_undefined(struct vcpu *v);

@@ -34,18 +34,32 @@ enum insn_reg {
 /* Segment registers as instructions encode them. */
 enum insn_segment { INSN_ES, INSN_CS, INSN_SS, INSN_DS, INSN_FS, INSN_GS };
 
-/* What an instruction does with its one memory operand. */
+/* What an instruction does with its memory operand; those from INSN_STOS on are strings, which
+ * step rSI and rDI. */
 enum insn_op {
-    INSN_STORE_REG,   /* memory = register                                            MOV  */
-    INSN_STORE_IMM,   /* memory = immediate                                           MOV  */
-    INSN_LOAD,        /* register = memory                                            MOV  */
-    INSN_LOAD_ZERO,   /* register = memory, zero-extended from size to width        MOVZX  */
-    INSN_LOAD_SIGN,   /* register = memory, sign-extended from size to width MOVSX(D)      */
-    INSN_XCHG,        /* register and memory change places, always atomic            XCHG  */
-    INSN_STOS,        /* memory = rAX, then rDI += size, or -= with RFLAGS.DF = 1    STOS  */
-    INSN_ALU_MEM_REG, /* memory = memory alu register; CMP and TEST set flags only         */
-    INSN_ALU_MEM_IMM, /* memory = memory alu immediate; CMP and TEST set flags only        */
-    INSN_ALU_REG_MEM, /* register = register alu memory; CMP sets flags only               */
+    INSN_STORE_REG,    /* memory = register                                    MOV, MOVNTI     */
+    INSN_STORE_IMM,    /* memory = immediate                                   MOV             */
+    INSN_STORE_SWAP,   /* memory = register, bytes in reverse order            MOVBE           */
+    INSN_LOAD,         /* register = memory                                    MOV             */
+    INSN_LOAD_ZERO,    /* register = memory, zero-extended from size to width  MOVZX           */
+    INSN_LOAD_SIGN,    /* register = memory, sign-extended from size to width  MOVSX, MOVSXD   */
+    INSN_LOAD_SWAP,    /* register = memory, bytes in reverse order            MOVBE           */
+    INSN_CMOV,         /* register = memory if the condition holds             CMOVcc          */
+    INSN_SETCC,        /* memory = whether the condition holds                 SETcc           */
+    INSN_XCHG,         /* register and memory change places, always atomic     XCHG            */
+    INSN_XADD,         /* the same, then memory = memory + register            XADD            */
+    INSN_CMPXCHG,      /* if rAX = memory memory = register, else rAX = memory CMPXCHG         */
+    INSN_CMPXCHG_PAIR, /* the same with rDX:rAX and rCX:rBX; size is that of a half            */
+    INSN_ALU_MEM_REG,  /* memory = memory alu register                                         */
+    INSN_ALU_MEM_IMM,  /* memory = memory alu immediate                                        */
+    INSN_ALU_REG_MEM,  /* register = register alu memory                                       */
+    INSN_STOS,         /* ES:rDI = rAX                                                         */
+    INSN_LODS,         /* rAX = segment:rSI                                                    */
+    INSN_SCAS,         /* flags of rAX - ES:rDI                                                */
+    INSN_MOVS,         /* ES:rDI = segment:rSI                                                 */
+    INSN_CMPS,         /* flags of segment:rSI - ES:rDI                                        */
+    INSN_INS,          /* ES:rDI = port rDX; never decoded: its exit tells what it is          */
+    INSN_OUTS,         /* port rDX = segment:rSI; never decoded                                */
 };
 
 /* Arithmetic; the first eight as in opcode bits [5:3] and as /digit of 80, 81 and 83. */
@@ -58,8 +72,26 @@ enum insn_alu_op {
     INSN_SUB = 5,
     INSN_XOR = 6,
     INSN_CMP = 7,
-    INSN_TEST = 8,
+    INSN_TEST,
+    INSN_INC, /* from here to NEG the source does not count */
+    INSN_DEC,
+    INSN_NOT,
+    INSN_NEG,
+    INSN_BT, /* source: number of the bit, modulo the operand's width */
+    INSN_BTS,
+    INSN_BTR,
+    INSN_BTC,
+    INSN_ROL, /* source: the count, of which bits [4:0] count, with 8 bytes [5:0] */
+    INSN_ROR,
+    INSN_RCL,
+    INSN_RCR,
+    INSN_SHL,
+    INSN_SHR,
+    INSN_SAR,
 };
+
+/* F3 and F2; the last of them counts. STOS, LODS and MOVS take both as REP. */
+enum insn_rep { INSN_NO_REP, INSN_REPE, INSN_REPNE };
 
 /* Where the memory operand is. The segment's base is the caller's to add. */
 struct insn_memory {
@@ -74,38 +106,61 @@ struct insn_memory {
 
 struct insn {
     enum insn_op op;
-    enum insn_alu_op alu; /* INSN_ALU_*: which; else 0                                        */
-    uint8_t length;       /* bytes of the instruction, 1..15                                  */
-    uint8_t size;         /* bytes of the memory access: 1, 2, 4, 8                           */
-    uint8_t width;        /* bytes of the register operand; = size but for LOAD_ZERO and _SIGN */
-    uint8_t reg;          /* 0..15; INSN_NO_REG where the other operand is an immediate       */
-    bool high_byte;       /* the operand is AH, CH, DH or BH: bits [15:8] of reg 0..3         */
-    bool locked;          /* has a LOCK prefix                                                */
-    bool rep;             /* INSN_STOS: repeats rCX times (address_size bytes of it)          */
-    bool truncated;       /* only if not decoded: more bytes may make it an instruction       */
-    uint64_t immediate;   /* *_IMM: sign-extended to 64 bits; else 0                          */
-    struct insn_memory mem;
+    enum insn_alu_op alu;   /* INSN_ALU_*: which; else 0                                        */
+    enum insn_rep rep;      /* strings: repeats rCX times (address_size bytes of it)            */
+    uint8_t length;         /* bytes of the instruction, 1..15                                  */
+    uint8_t size;           /* bytes of the memory access: 1, 2, 4, 8; a pair has two of them   */
+    uint8_t width;          /* bytes of the register operand; = size but for LOAD_ZERO and _SIGN */
+    uint8_t reg;            /* 0..15; INSN_NO_REG where there is no register beside the memory  */
+    uint8_t condition;      /* CMOV, SETCC: as in opcode [3:0]; else 0                          */
+    bool high_byte;         /* the operand is AH, CH, DH or BH: bits [15:8] of reg 0..3         */
+    bool locked;            /* has a LOCK prefix                                                */
+    bool truncated;         /* only if not decoded: more bytes may make it an instruction       */
+    uint64_t immediate;     /* *_IMM: sign-extended to 64 bits; else 0                          */
+    struct insn_memory mem; /* MOVS, CMPS: the source; ES:rDI is beside it                    */
 };
 
 /*
  * Decode one instruction that accesses memory by one of the forms MOV 88-8B A0-A3 C6/0 C7/0,
- * MOVZX 0FB6 0FB7, MOVSX 0FBE 0FBF, MOVSXD 63, XCHG 86 87, STOS AA AB, ADD OR ADC SBB AND SUB XOR
- * CMP 00-3B 80 81 83, TEST 84 85 F6/0 F7/0.
+ * MOVNTI 0FC3, MOVBE 0F38F0 0F38F1, MOVZX 0FB6 0FB7, MOVSX 0FBE 0FBF, MOVSXD 63, CMOVcc 0F40-4F,
+ * SETcc 0F90-9F, XCHG 86 87, XADD 0FC0 0FC1, CMPXCHG 0FB0 0FB1, CMPXCHG8B and 16B 0FC7/1, ADD OR
+ * ADC SBB AND SUB XOR CMP 00-3B 80 81 83, TEST 84 85 F6/0-1 F7/0-1, NOT and NEG F6/2-3 F7/2-3, INC
+ * and DEC FE/0-1 FF/0-1, shifts and rotations C0 C1 D0-D3, BT BTS BTR BTC 0FA3 0FAB 0FB3 0FBB
+ * 0FBA/4-7, MOVS CMPS STOS LODS SCAS A4-A7 AA-AF.
  *   bytes, len  the guest's code from CS:RIP on; bytes from INSN_MAX_LEN on are not looked at
  *   mode        defaults of the guest's code segment
  *   out         the instruction; if not decoded only `truncated` means anything
  *   return      false if it is none of those, has no memory operand, is longer than INSN_MAX_LEN,
  *               or is invalid (LOCK where it is not allowed): the guest gets #UD.
  *               With out->truncated, `len` bytes below INSN_MAX_LEN were not enough to tell.
- * F2 and F3 repeat STOS and change nothing on the other forms (XACQUIRE, XRELEASE are hints).
+ * F2 and F3 repeat strings and change nothing on the other forms (XACQUIRE, XRELEASE are hints).
  */
 bool insn_decode(const uint8_t *bytes, size_t len, enum insn_mode mode, struct insn *out);
+
+static inline bool insn_is_string(const struct insn *insn)
+{
+    return insn->op >= INSN_STOS;
+}
+
+/* What happens to the memory operand. Not for strings. */
+bool insn_reads(const struct insn *insn);
+bool insn_writes(const struct insn *insn);
+
+/*
+ * Carry the instruction out. Not for strings.
+ *   gpr     the 16 general registers; those that the instruction writes are changed
+ *   memory  in: what was read if insn_reads(), zero-extended; out: what is to be written if
+ *           insn_writes(), of which `size` bytes count, of a pair twice as many
+ *   rflags  changed as the instruction says
+ */
+void insn_execute(const struct insn *insn, uint64_t gpr[16], uint64_t memory[2], uint64_t *rflags);
 
 /*
  * The memory operand's offset in its segment.
  *   regs    the 16 general registers in encoding order; outside 64-bit mode 8..15 are not used
  *   rip     address of the instruction itself
- *   return  the effective address, wrapped at the address size; INSN_STOS: that of the first item
+ *   return  the effective address, wrapped at the address size; strings: that of the next item;
+ *           BT and its like with a register: of the operand that has the bit, which may be far off
  */
 uint64_t insn_memory_offset(const struct insn *insn, const uint64_t regs[16], uint64_t rip);
 
@@ -135,19 +190,19 @@ uint64_t insn_merge_register(uint64_t old, uint64_t value, unsigned width);
 /* A register after a write of value's low byte to its bits [15:8] (AH, CH, DH, BH). */
 uint64_t insn_merge_high_byte(uint64_t old, uint64_t value);
 
-/* Does this operation write its destination? CMP and TEST do not. */
+/* Does this operation write its destination? */
 static inline bool insn_alu_writes(enum insn_alu_op op)
 {
-    return op != INSN_CMP && op != INSN_TEST;
+    return op != INSN_CMP && op != INSN_TEST && op != INSN_BT;
 }
 
 /*
  * Carry out `dst = dst op src`.
  *   size      bytes 1, 2, 4, 8; bits above are not looked at
  *   dst, src  destination (first) and source operand
- *   rflags    CF PF AF ZF SF OF are set by the result, CF is read by ADC and SBB; the rest is
- *             kept. AF, undefined after OR AND XOR TEST, is cleared, as processors do.
- *   return    new destination, zero-extended; for CMP and TEST the old one
+ *   rflags    as the operation says; the rest is kept. ADC, SBB, RCL, RCR read CF. AF, undefined
+ *             after OR AND XOR TEST and shifts, is cleared, OF is set as by a count of 1.
+ *   return    new destination, zero-extended; for CMP, TEST and BT the old one
  */
 uint64_t insn_alu(enum insn_alu_op op, unsigned size, uint64_t dst, uint64_t src, uint64_t *rflags);
 

@@ -93,7 +93,7 @@ struct vcpu_exit {
             /* string forms only: */
             bool rep;
             uint8_t address_size; /* 2, 4 or 8 bytes: how much of RCX, RSI and RDI counts */
-            uint64_t gva;         /* linear address of the memory operand */
+            uint8_t segment;      /* of OUTS, numbered as in vcpu_get_segment() */
         } pio;
         struct {
             uint64_t gpa;
@@ -126,6 +126,7 @@ enum {
     VECTOR_DB = 1,
     VECTOR_NMI = 2,
     VECTOR_UD = 6,
+    VECTOR_SS = 12,
     VECTOR_GP = 13,
     VECTOR_PF = 14,
     VECTOR_AC = 17,
@@ -301,6 +302,22 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 
 /* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
+
+/* A segment register's hidden part. access: as in the VMCS, SEGMENT_*. */
+struct vcpu_segment {
+    uint64_t base;
+    uint32_t limit;
+    uint32_t access;
+};
+
+#define SEGMENT_WRITABLE    0x00002u /* [1]  data: writable; code: readable       */
+#define SEGMENT_EXPAND_DOWN 0x00004u /* [2]  data: offsets begin above the limit  */
+#define SEGMENT_CODE        0x00008u /* [3]  code, not data                       */
+#define SEGMENT_BIG         0x04000u /* [14] expand-down: up to 4 GiB, not 64 KiB */
+#define SEGMENT_UNUSABLE    0x10000u /* [16] e.g. a null selector was loaded      */
+
+/* number: ES 0, CS 1, SS 2, DS 3, FS 4, GS 5. */
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out);
 
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);

@@ -196,6 +196,12 @@ bool small_vm_wrmsr(uint32_t msr, uint64_t value)
 
 bool small_vm_mmio(const char *code, size_t len, uint64_t gpa, bool write)
 {
+    cpu->arch.gpr[RBX] = gpa;
+    return small_vm_mmio_far(code, len, gpa, write);
+}
+
+bool small_vm_mmio_far(const char *code, size_t len, uint64_t gpa, bool write)
+{
     struct vcpu_exit x = kind(EXIT_MMIO);
 
     x.u.mmio.gpa = gpa;

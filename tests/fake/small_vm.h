@@ -41,8 +41,11 @@ void small_vm_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 bool small_vm_rdmsr(uint32_t msr, uint64_t *value);
 bool small_vm_wrmsr(uint32_t msr, uint64_t value);
 
-/* An instruction at RIP that accesses gpa; true: the guest went on. */
+/* An instruction at RIP that accesses gpa, which is put in RBX; true: the guest went on. */
 bool small_vm_mmio(const char *code, size_t len, uint64_t gpa, bool write);
+
+/* The same with RBX as it is. */
+bool small_vm_mmio_far(const char *code, size_t len, uint64_t gpa, bool write);
 
 /* 32-bit MOV to and from a device register. */
 void small_vm_mmio_write(uint64_t gpa, uint32_t value);

@@ -38,6 +38,14 @@ void vcpu_fake_reset(void)
         .cr0 = CR0_PE | CR0_ET | CR0_NE,
         .cs_access = ACCESS_32,
     };
+    vcpu_fake_flat_segments();
+}
+
+void vcpu_fake_flat_segments(void)
+{
+    for (unsigned i = 0; i < 6; i++)
+        vcpu_fake.segment[i] =
+            (struct vcpu_segment){.limit = UINT32_MAX, .access = i == 1 ? 0xc09b : 0xc093};
 }
 
 void vcpu_fake_add(const struct vcpu_exit *x)
@@ -289,6 +297,14 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
 {
     (void)a;
     *out = vcpu_fake.state;
+}
+
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
+{
+    (void)a;
+    if (number >= 6)
+        fail("there is no such segment register");
+    *out = vcpu_fake.segment[number];
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)

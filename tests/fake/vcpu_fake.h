@@ -34,6 +34,7 @@ typedef bool vcpu_fake_source(struct vcpu_arch *a, struct vcpu_exit *out);
 
 struct vcpu_fake {
     struct vcpu_state state; /* the guest's registers, but for the general ones */
+    struct vcpu_segment segment[6]; /* as vcpu_get_segment numbers them; flat at first */
     bool sti_blocking;       /* the instruction before was STI or MOV SS */
     bool nmi_blocking;       /* an NMI handler runs */
     uint64_t cr2;
@@ -72,6 +73,9 @@ extern struct vcpu_fake vcpu_fake;
 
 /* A processor in 32-bit protected mode without paging, interrupts off, and no script. */
 void vcpu_fake_reset(void);
+
+/* All segments from 0 to 4 GiB, 32-bit. */
+void vcpu_fake_flat_segments(void);
 
 /* Append to the script. After its last exit the guest ends with a triple fault. */
 void vcpu_fake_add(const struct vcpu_exit *x);

@@ -243,6 +243,10 @@ void con_flush(void);
 /* ACPI S5: sleep type 5 to PM1_CNT. Stops the CPU if the machine goes on. */
 NORETURN void power_off(void);
 
+/* Selectors of start.S: code segments that 64-bit code can call. */
+#define SEL_CODE32 0x18
+#define SEL_CODE16 0x20
+
 /* --- traps --- */
 
 #define TRAP_NONE 256u

@@ -639,9 +639,188 @@ static void test_mmio_stores(struct test *t)
     expect(t, "mmio-lapic-xchg-store", mmio_read(at), 0);
 }
 
+/* A read-modify-write of the I/O APIC's index register, which holds 8 bits: what becomes of it. */
+static void expect_index(struct test *t, const char *name, struct mmio m, uint32_t value)
+{
+    expect_store(t, name, m, IOAPIC_BASE, value);
+    mmio_write(IOAPIC_BASE, 0x24);
+}
+
+MMIO_FORM(or_32, "orl %%eax, (%%rdi)")
+MMIO_FORM(and_8_imm, "andb $0x0f, (%%rdi)")
+MMIO_FORM(add_16, "addw %%ax, (%%rdi)")
+MMIO_FORM(sub_to_register, "subl (%%rdi), %%eax")
+MMIO_FORM(inc_32, "incl (%%rdi)")
+MMIO_FORM(dec_8, "decb (%%rdi)")
+MMIO_FORM(not_8, "notb (%%rdi)")
+MMIO_FORM(neg_32, "negl (%%rdi)")
+MMIO_FORM(shl_32, "shll $1, (%%rdi)")
+MMIO_FORM(ror_8_cl, "rorb %%cl, (%%rdi)")
+MMIO_FORM(xadd_locked, "lock xaddl %%eax, (%%rdi)")
+MMIO_FORM(cmpxchg_32, "cmpxchgl %%ecx, (%%rdi)")
+MMIO_FORM(bts_imm, "btsl $3, (%%rdi)")
+MMIO_FORM(btr_far, "btrl %%eax, (%%rdi)")
+MMIO_FORM(setc_8, "stc\n\tsetc (%%rdi)")
+MMIO_FORM(cmov_32, "stc\n\tcmovcl (%%rdi), %%eax")
+MMIO_FORM(cmov_not_32, "stc\n\tcmovncl (%%rdi), %%eax")
+MMIO_FORM(store_nti, "movnti %%eax, (%%rdi)")
+MMIO_FORM(lock_mov, ".byte 0xf0\n\tmovl %%eax, (%%rdi)")
+
+static void test_mmio_arithmetic(struct test *t)
+{
+    uint64_t at = IOAPIC_BASE;
+
+    mmio_write(at, 0x24);
+    expect_index(t, "mmio-or", or_32(at, 0x41), 0x65);
+    expect_index(t, "mmio-and-8", and_8_imm(at, 0), 0x04);
+    expect_index(t, "mmio-add-16", add_16(at, 0x12), 0x36);
+    expect_load(t, "mmio-sub-from-memory", sub_to_register(at, 0x30), 0x0c);
+    expect_index(t, "mmio-inc", inc_32(at, 0), 0x25);
+    expect_index(t, "mmio-dec-8", dec_8(at, 0), 0x23);
+    expect_index(t, "mmio-not-8", not_8(at, 0), 0xdb);
+    expect_index(t, "mmio-neg", neg_32(at, 0), 0xdc);
+    expect_index(t, "mmio-shl", shl_32(at, 0), 0x48);
+    expect_index(t, "mmio-ror-8-cl", ror_8_cl(at, 0), 0x12);
+    expect_load(t, "mmio-lock-xadd-load", xadd_locked(at, 0x10), 0x24);
+    expect_index(t, "mmio-lock-xadd-store", xadd_locked(at, 0), 0x34);
+    expect_index(t, "mmio-cmpxchg-equal", cmpxchg_32(at, 0x24), 0x01);
+    expect_load(t, "mmio-cmpxchg-different", cmpxchg_32(at, 0x25), 0x24);
+    expect_index(t, "mmio-bts", bts_imm(at, 0), 0x2c);
+    expect_index(t, "mmio-btr-far", btr_far(at + 0x100, (uint64_t)-0x800 + 2), 0x20);
+    expect_index(t, "mmio-setc", setc_8(at, 0), 0x01);
+    expect_load(t, "mmio-cmovc", cmov_32(at, GARBAGE), 0x24);
+    expect_load(t, "mmio-cmovnc", cmov_not_32(at, GARBAGE), (uint32_t)GARBAGE);
+    expect_index(t, "mmio-movnti", store_nti(at, 0x1d), 0x1d);
+    expect(t, "mmio-lock-mov-ud", lock_mov(at, 0).vector, VECTOR_UD);
+}
+
+/* String instructions: the registers after one. */
+struct string {
+    uint64_t rsi, rdi, rcx;
+    unsigned vector;
+};
+
+#define STRING_FORM(function, instruction)                                                         \
+    static struct string function(uint64_t rsi, uint64_t rdi, uint64_t rcx)                        \
+    {                                                                                              \
+        struct string s = {rsi, rdi, rcx, TRAP_NONE};                                              \
+                                                                                                   \
+        trap_clear();                                                                              \
+        __asm__ volatile(FAULTS(instruction) "\n\tcld"                                             \
+                         : "+S"(s.rsi), "+D"(s.rdi), "+c"(s.rcx)                                   \
+                         : "d"(PORT_UNCLAIMED)                                                     \
+                         : "rax", "cc", "memory");                                                 \
+        s.vector = trap_last().vector;                                                             \
+        return s;                                                                                  \
+    }
+
+STRING_FORM(rep_movsd, "rep movsl")
+STRING_FORM(rep_movsd_down, "std\n\trep movsl")
+STRING_FORM(repe_cmpsd, "repe cmpsl")
+STRING_FORM(rep_insb, "rep insb")
+STRING_FORM(rep_insd, "rep insl")
+STRING_FORM(rep_outsd, "rep outsl")
+
+#define LAST_WORD 0xfffffffcull /* of what is mapped; nothing answers there */
+
+static void test_mmio_strings(struct test *t)
+{
+    uint32_t memory[4] = {0x31, 0x32, 0x33, 0x34};
+    uint64_t at = (uint64_t)memory;
+    struct string s = rep_movsd(at, IOAPIC_BASE, 1);
+
+    expect(t, "movs-to-device", mmio_read(IOAPIC_BASE), 0x31);
+    s = rep_movsd(IOAPIC_BASE, at + 4, 3); /* the index, then two reserved registers */
+    expect(t, "movs-from-device", memory[1], 0x31);
+    expect(t, "movs-from-device-steps", s.rdi, at + 16);
+    expect(t, "movs-from-device-source", s.rsi, IOAPIC_BASE + 12);
+    expect(t, "movs-from-device-count", s.rcx, 0);
+    s = rep_movsd_down(IOAPIC_BASE, at, 1);
+    expect(t, "movs-down", s.rsi, IOAPIC_BASE - 4);
+    s = rep_movsd(IOAPIC_BASE, LAST_WORD - 4, 5);
+    expect(t, "movs-page-fault", s.vector, VECTOR_PF);
+    expect(t, "movs-page-fault-cr2", trap_last().cr2, LAST_WORD + 4);
+    expect(t, "movs-page-fault-error-code", trap_last().error, 2);
+    expect(t, "movs-page-fault-count", s.rcx, 3);
+    expect(t, "movs-page-fault-source", s.rsi, IOAPIC_BASE + 8);
+    memory[0] = mmio_read(IOAPIC_BASE);
+    memory[1] = ~memory[0];
+    s = repe_cmpsd(IOAPIC_BASE, at, 1);
+    expect(t, "cmps-equal-count", s.rcx, 0);
+    s = repe_cmpsd(IOAPIC_BASE, at + 4, 3);
+    expect(t, "cmps-different-count", s.rcx, 2);
+}
+
+static void test_port_strings(struct test *t)
+{
+    uint8_t memory[600];
+    unsigned ones = 0;
+    struct string s;
+
+    for (unsigned i = 0; i < sizeof(memory); i++)
+        memory[i] = 0;
+    s = rep_insb(0, (uint64_t)memory, sizeof(memory) - 1);
+    for (unsigned i = 0; i < sizeof(memory); i++)
+        ones += memory[i] == 0xff;
+    expect(t, "insb-fills", ones, sizeof(memory) - 1);
+    expect(t, "insb-steps", s.rdi, (uint64_t)memory + sizeof(memory) - 1);
+    expect(t, "insb-count", s.rcx, 0);
+    s = rep_insd(0, LAST_WORD - 4, 5);
+    expect(t, "insd-page-fault", s.vector, VECTOR_PF);
+    expect(t, "insd-page-fault-cr2", trap_last().cr2, LAST_WORD + 4);
+    expect(t, "insd-page-fault-error-code", trap_last().error, 2);
+    expect(t, "insd-page-fault-count", s.rcx, 3);
+    s = rep_outsd(LAST_WORD, 0, 5);
+    expect(t, "outsd-page-fault-error-code", trap_last().error, 0);
+    expect(t, "outsd-page-fault-count", s.rcx, 4);
+    s = rep_insb(0, BIT(47) - 1, 2);
+    expect(t, "insb-absent-pf", s.vector, VECTOR_PF);
+    s = rep_insb(0, BIT(47), 2);
+    expect(t, "insb-non-canonical-gp", s.vector, VECTOR_GP);
+}
+
+/* Instructions in 32-bit and in 16-bit code segments: EDI is the address, EAX goes and comes. */
+__asm__(".text\n"
+        ".code32\n"
+        "code32:\n\t"
+        "movl %eax, (%edi)\n\t"
+        "addb $1, (%edi)\n\t"
+        "incl %ss:(%edi)\n\t"
+        "movw (%edi), %ax\n\t"
+        "lretl\n"
+        ".code16\n"
+        "code16:\n\t"
+        "movl %eax, (%edi)\n\t"
+        "orw $0x40, (%edi)\n\t"
+        "incb (%edi)\n\t"
+        "movw (%edi), %ax\n\t"
+        "lretl\n"
+        ".code64\n");
+void code32(void);
+void code16(void);
+
+static uint32_t far_call(void (*code)(void), uint16_t selector, uint32_t edi, uint32_t eax)
+{
+    struct PACKED {
+        uint32_t offset;
+        uint16_t selector;
+    } target = {(uint32_t)(uint64_t)code, selector};
+
+    __asm__ volatile("lcall *%2" : "+a"(eax), "+D"(edi) : "m"(target) : "cc", "memory");
+    return eax;
+}
+
+static void test_mmio_other_modes(struct test *t)
+{
+    expect(t, "mmio-32-bit-code", far_call(code32, SEL_CODE32, IOAPIC_BASE, 0xabcd0041),
+           0xabcd0043);
+    expect(t, "mmio-16-bit-code", far_call(code16, SEL_CODE16, IOAPIC_BASE, 0xabcd0021),
+           0xabcd0062);
+}
+
 static void test_mmio_undecodable(struct test *t)
 {
-    uint64_t at = LAPIC_BASE + LAPIC_VERSION;
+    uint64_t at = IOAPIC_BASE;
 
     expect(t, "mmio-sse-load-ud", load_sse(at, 0).vector, VECTOR_UD);
     expect(t, "mmio-x87-load-ud", load_x87(at, 0).vector, VECTOR_UD);
@@ -719,6 +898,10 @@ void guest_main(void)
     lapic_write(LAPIC_LVT_LINT0, DELIVERY_EXTINT | LVT_MASKED);
     test_mmio_loads(&t);
     test_mmio_stores(&t);
+    test_mmio_arithmetic(&t);
+    test_mmio_strings(&t);
+    test_port_strings(&t);
+    test_mmio_other_modes(&t);
     test_mmio_undecodable(&t);
     test_ymm(&t);
     test_x2apic(&t);

@@ -155,6 +155,8 @@ gdt:
     .quad 0
     .quad 0x00af9b000000ffff /* 08H: 64-bit code */
     .quad 0x00cf93000000ffff /* 10H: data */
+    .quad 0x00cf9b000000ffff /* 18H: 32-bit code, for compatibility mode */
+    .quad 0x008f9b000000ffff /* 20H: 16-bit code */
 gdt_end:
 gdt_pointer:
     .word gdt_end - gdt - 1

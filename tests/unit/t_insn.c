@@ -3,7 +3,8 @@
 /*
  * The instruction decoder and the arithmetic of decoded instructions.
  * Expected: SDM 2A "Instruction Format", SDM 2A-2D the instructions' pages. The flags are compared
- * with those of the processor the test runs on as well.
+ * and results are compared
+ * with those of the processor the test runs on, for random operands of each form.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -24,7 +26,7 @@
 #define M64         INSN_MODE_64
 
 #define RANDOM_RUNS 1000000
-#define ALU_RUNS    20000
+#define NATIVE_RUNS 300000
 #define STATUS      0x8d5ull /* CF PF AF ZF SF OF */
 
 /* One instruction: mode, bytes in hexadecimal, and what describe() says of it. */
@@ -179,14 +181,45 @@ static const struct sample samples[] = {
     {M64, "87 08", "xchg4 [ds:rax]a8 rcx/4"},
     {M64, "f0 48 87 08", "xchg8 [ds:rax]a8 rcx/8 lock"},
     {M32, "f2 f0 87 08", "xchg4 [ds:rax]a4 rcx/4 lock"},
+    /* MOVNTI, MOVBE */
+    {M64, "0f c3 08", "store4 [ds:rax]a8 rcx/4"},
+    {M64, "48 0f c3 08", "store8 [ds:rax]a8 rcx/8"},
+    {M64, "0f 38 f0 08", "load_swap4 [ds:rax]a8 rcx/4"},
+    {M64, "66 0f 38 f1 08", "store_swap2 [ds:rax]a8 rcx/2"},
+    {M64, "4d 0f 38 f1 48 10", "store_swap8 [ds:r8+0x10]a8 r9/8"},
+    /* CMOVcc, SETcc */
+    {M64, "0f 44 08", "cmov4 [ds:rax]a8 rcx/4 cc=4"},
+    {M64, "66 0f 4f 08", "cmov2 [ds:rax]a8 rcx/2 cc=15"},
+    {M64, "48 0f 40 08", "cmov8 [ds:rax]a8 rcx/8 cc=0"},
+    {M64, "0f 95 00", "set1 [ds:rax]a8 cc=5"},
+    {M32, "0f 92 38", "set1 [ds:rax]a4 cc=2"},
+    /* XADD, CMPXCHG */
+    {M64, "0f c0 20", "xadd1 [ds:rax]a8 ah/1"},
+    {M64, "f0 0f c1 08", "xadd4 [ds:rax]a8 rcx/4 lock"},
+    {M64, "0f b0 08", "cmpxchg1 [ds:rax]a8 cl/1"},
+    {M64, "f0 48 0f b1 08", "cmpxchg8 [ds:rax]a8 rcx/8 lock"},
+    {M64, "0f c7 08", "pair4 [ds:rax]a8"},
+    {M32, "f0 66 0f c7 08", "pair4 [ds:rax]a4 lock"},
+    {M64, "48 0f c7 08", "pair8 [ds:rax]a8"},
     /* STOS: always ES */
     {M64, "aa", "stos1 [es:rdi]a8 al/1"},
     {M64, "ab", "stos4 [es:rdi]a8 rax/4"},
     {M64, "f3 48 ab", "stos8 [es:rdi]a8 rax/8 rep"},
-    {M64, "f2 aa", "stos1 [es:rdi]a8 al/1 rep"},
+    {M64, "f2 aa", "stos1 [es:rdi]a8 al/1 repne"},
+    {M64, "f2 f3 aa", "stos1 [es:rdi]a8 al/1 rep"},
     {M64, "64 67 ab", "stos4 [es:rdi]a4 rax/4"},
     {M32, "f3 67 66 ab", "stos2 [es:rdi]a2 rax/2 rep"},
     {M16, "2e ab", "stos2 [es:rdi]a2 rax/2"},
+    /* SCAS, LODS, MOVS, CMPS: the override is for rSI */
+    {M64, "65 ae", "scas1 [es:rdi]a8 al/1"},
+    {M64, "f2 48 af", "scas8 [es:rdi]a8 rax/8 repne"},
+    {M64, "65 ac", "lods1 [gs:rsi]a8 al/1"},
+    {M16, "66 ad", "lods4 [ds:rsi]a2 rax/4"},
+    {M64, "a4", "movs1 [ds:rsi]a8"},
+    {M32, "f3 26 67 a5", "movs4 [es:rsi]a2 rep"},
+    {M64, "48 a5", "movs8 [ds:rsi]a8"},
+    {M64, "f3 66 a7", "cmps2 [ds:rsi]a8 rep"},
+    {M32, "f2 a6", "cmps1 [ds:rsi]a4 repne"},
     /* arithmetic 00-3B */
     {M64, "00 08", "add_mr1 [ds:rax]a8 cl/1"},
     {M64, "01 08", "add_mr4 [ds:rax]a8 rcx/4"},
@@ -217,6 +250,32 @@ static const struct sample samples[] = {
     {M64, "f6 00 80", "test_mi1 [ds:rax]a8 imm=0xffffffffffffff80"},
     {M64, "f7 80 00 03 00 00 00 10 00 00", "test_mi4 [ds:rax+0x300]a8 imm=0x1000"},
     {M16, "f7 07 00 10", "test_mi2 [ds:rbx]a2 imm=0x1000"},
+    {M64, "f6 08 01", "test_mi1 [ds:rax]a8 imm=0x1"},
+    {M64, "f7 48 10 00 00 00 80", "test_mi4 [ds:rax+0x10]a8 imm=0xffffffff80000000"},
+    /* NOT, NEG, INC, DEC */
+    {M64, "f6 10", "not1 [ds:rax]a8 imm=0x0"},
+    {M64, "f0 48 f7 18", "neg8 [ds:rax]a8 imm=0x0 lock"},
+    {M64, "fe 00", "inc1 [ds:rax]a8 imm=0x0"},
+    {M64, "f0 ff 08", "dec4 [ds:rax]a8 imm=0x0 lock"},
+    {M16, "66 ff 07", "inc4 [ds:rbx]a2 imm=0x0"},
+    /* shifts and rotations */
+    {M64, "c0 00 83", "rol1 [ds:rax]a8 imm=0xffffffffffffff83"},
+    {M64, "48 c1 28 04", "shr8 [ds:rax]a8 imm=0x4"},
+    {M64, "d1 10", "rcl4 [ds:rax]a8 imm=0x1"},
+    {M64, "d0 18", "rcr1 [ds:rax]a8 imm=0x1"},
+    {M64, "d3 38", "sar4 [ds:rax]a8 rcx/4"},
+    {M64, "d2 08", "ror1 [ds:rax]a8 cl/1"},
+    {M64, "d3 20", "shl4 [ds:rax]a8 rcx/4"},
+    {M64, "d3 30", "shl4 [ds:rax]a8 rcx/4"},
+    /* BT, BTS, BTR, BTC */
+    {M64, "0f a3 08", "bt_mr4 [ds:rax]a8 rcx/4"},
+    {M64, "f0 0f ab 08", "bts_mr4 [ds:rax]a8 rcx/4 lock"},
+    {M64, "48 0f b3 08", "btr_mr8 [ds:rax]a8 rcx/8"},
+    {M64, "66 0f bb 08", "btc_mr2 [ds:rax]a8 rcx/2"},
+    {M64, "0f ba 20 1f", "bt4 [ds:rax]a8 imm=0x1f"},
+    {M64, "f0 0f ba 28 07", "bts4 [ds:rax]a8 imm=0x7 lock"},
+    {M64, "48 0f ba 30 3f", "btr8 [ds:rax]a8 imm=0x3f"},
+    {M64, "66 0f ba 38 80", "btc2 [ds:rax]a8 imm=0xffffffffffffff80"},
 };
 /* clang-format on */
 
@@ -232,14 +291,24 @@ static const struct sample refused[] = {
     {M64, "c6 f8 00", "XABORT"},
     {M64, "c6 08 00", "C6 /1"},
     {M64, "c7 38 00 00 00 00", "C7 /7"},
-    {M64, "f6 08 01", "F6 /1"},
-    {M64, "f7 10", "NOT"},
-    {M64, "f7 18", "NEG"},
     {M64, "8c 08", "MOV from a segment register"},
     {M64, "8d 08", "LEA"},
     {M64, "8f 00", "POP"},
-    {M64, "ff 00", "INC"},
+    {M64, "ff 10", "CALL"},
     {M64, "ff 30", "PUSH"},
+    {M64, "fe 10", "FE /2"},
+    {M64, "f6 20", "MUL"},
+    {M64, "f7 38", "IDIV"},
+    {M64, "0f ba 18 01", "0F BA /3"},
+    {M64, "0f c7 30", "VMPTRLD"},
+    {M64, "0f c7 c8", "register form"},
+    {M64, "66 0f c3 08", "66 MOVNTI"},
+    {M64, "f3 0f c3 08", "F3 MOVNTI"},
+    {M64, "f2 0f 38 f0 08", "CRC32"},
+    {M64, "0f 38 00 08", "PSHUFB"},
+    {M64, "0f 6f 08", "MOVQ"},
+    {M64, "66 0f 6f 08", "MOVDQA"},
+    {M64, "6c", "INSB"},
     {M64, "04 01", "ADD AL, immediate"},
     {M64, "06", "invalid in 64-bit mode"},
     {M32, "06", "PUSH ES"},
@@ -251,16 +320,13 @@ static const struct sample refused[] = {
     {M64, "c5 f8 77", "VEX"},
     {M64, "62 f1 7c 48 29 00", "EVEX"},
     {M64, "0f 0b", "UD2"},
-    {M64, "0f b0 08", "CMPXCHG"},
     {M64, "0f bc 08", "BSF"},
     {M64, "0f 88 00 00 00 00", "JS, not MOV"},
     {M64, "0f 00 08", "STR, not ADD"},
     {M64, "0f aa", "RSM, not STOS"},
     {M64, "b6 08", "MOV DH, not MOVZX"},
     {M64, "be 08 00 00 00", "MOV ESI, not MOVSX"},
-    {M64, "a4", "MOVSB"},
     {M64, "a8 01", "TEST AL, immediate"},
-    {M64, "ac", "LODSB"},
     {M64, "90", "NOP"},
     {M64, "cc", "INT3"},
     {M64, "48 cc", "INT3"},
@@ -271,6 +337,15 @@ static const struct sample refused[] = {
     {M64, "f0 0f b6 08", "LOCK MOVZX"},
     {M64, "f0 63 08", "LOCK MOVSXD"},
     {M64, "f0 aa", "LOCK STOS"},
+    {M64, "f0 a4", "LOCK MOVS"},
+    {M64, "f0 d1 00", "LOCK ROL"},
+    {M64, "f0 d3 20", "LOCK SHL"},
+    {M64, "f0 0f a3 08", "LOCK BT"},
+    {M64, "f0 0f ba 20 01", "LOCK BT"},
+    {M64, "f0 0f 95 00", "LOCK SETNE"},
+    {M64, "f0 0f 44 08", "LOCK CMOVE"},
+    {M64, "f0 0f c3 08", "LOCK MOVNTI"},
+    {M64, "f0 0f 38 f1 08", "LOCK MOVBE"},
     {M64, "f0 03 08", "LOCK ADD to a register"},
     {M64, "f0 39 08", "LOCK CMP"},
     {M64, "f0 3b 08", "LOCK CMP"},
@@ -339,20 +414,28 @@ static void put_memory(struct text *t, const struct insn_memory *mem)
 /* All fields of a decoded instruction, in the form of `samples`. */
 static void describe(const struct insn *insn, struct text *t)
 {
-    static const char *const ops[] = {"store", "store_imm", "load", "load_zero", "load_sign",
-                                      "xchg",  "stos",      "_mr",  "_mi",       "_rm"};
-    static const char *const alus[] = {"add", "or",  "adc", "sbb", "and",
-                                       "sub", "xor", "cmp", "test"};
-    bool is_alu = insn->op >= INSN_ALU_MEM_REG;
+    static const char *const ops[] = {
+        "store", "store_imm", "store_swap", "load", "load_zero", "load_sign", "load_swap",
+        "cmov",  "set",       "xchg",       "xadd", "cmpxchg",   "pair",      "_mr",
+        "_mi",   "_rm",       "stos",       "lods", "scas",      "movs",      "cmps"};
+    static const char *const alus[] = {"add",  "or",  "adc", "sbb", "and", "sub", "xor", "cmp",
+                                       "test", "inc", "dec", "not", "neg", "bt",  "bts", "btr",
+                                       "btc",  "rol", "ror", "rcl", "rcr", "shl", "shr", "sar"};
+    static const char *const reps[] = {"", " rep", " repne"};
+    bool is_alu = insn->op >= INSN_ALU_MEM_REG && insn->op <= INSN_ALU_REG_MEM;
+    bool short_name = is_alu && (insn->alu >= INSN_ROL ||
+                                 (insn->alu > INSN_TEST && insn->op == INSN_ALU_MEM_IMM));
 
     t->len = 0;
-    put(t, "%s%s%u ", is_alu ? alus[insn->alu] : "", ops[insn->op], insn->size);
+    put(t, "%s%s%u ", is_alu ? alus[insn->alu] : "", short_name ? "" : ops[insn->op], insn->size);
     put_memory(t, &insn->mem);
     if (insn->reg != INSN_NO_REG)
         put_register(t, insn);
-    else
+    else if (insn->op == INSN_STORE_IMM || insn->op == INSN_ALU_MEM_IMM)
         put(t, " imm=0x%llx", (unsigned long long)insn->immediate);
-    put(t, "%s%s", insn->locked ? " lock" : "", insn->rep ? " rep" : "");
+    if (insn->op == INSN_CMOV || insn->op == INSN_SETCC)
+        put(t, " cc=%u", insn->condition);
+    put(t, "%s%s", insn->locked ? " lock" : "", reps[insn->rep]);
 }
 
 static size_t parse_hex(const char *hex, uint8_t *bytes)
@@ -482,7 +565,8 @@ static void check_ranges(const struct insn *insn, size_t len, enum insn_mode mod
     assert_true(is_size(insn->width) && insn->width <= largest && insn->width >= insn->size);
     assert_true(is_size(insn->mem.address_size) && insn->mem.address_size != 1);
     assert_true(is_size(insn->mem.scale));
-    assert_true(insn->op <= INSN_ALU_REG_MEM && insn->alu <= INSN_TEST);
+    assert_true(insn->op <= INSN_CMPS && insn->alu <= INSN_SAR);
+    assert_true(insn->condition <= 15 && (insn->rep == INSN_NO_REP || insn_is_string(insn)));
     assert_true(insn->mem.segment <= INSN_GS);
     assert_true(insn->reg < registers || insn->reg == INSN_NO_REG);
     assert_true(insn->mem.base < registers || insn->mem.base == INSN_NO_REG);
@@ -496,7 +580,8 @@ static uint8_t likely_byte(uint64_t random)
 {
     static const uint8_t likely[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x64, 0x2e, 0x40, 0x4d, 0x48,
                                      0x88, 0x8b, 0xa1, 0xc6, 0xc7, 0x0f, 0xb6, 0xbf, 0x63, 0x87,
-                                     0xab, 0x01, 0x3b, 0x80, 0x81, 0x83, 0x85, 0xf6, 0xf7, 0x04};
+                                     0xab, 0x01, 0x3b, 0x80, 0x81, 0x83, 0x85, 0xf6, 0xf7, 0x04,
+                                     0x38, 0xf0, 0xc1, 0xb1, 0xa3, 0xba, 0x95, 0x44, 0xd3, 0xa5};
 
     return (random & 1) != 0 ? likely[(random >> 1) % ARRAY_LEN(likely)] : (uint8_t)(random >> 8);
 }
@@ -555,8 +640,26 @@ static void test_memory_offset_adds_the_parts_and_wraps(void **state)
     assert_int_equal(offset_of(M64, "8b 04 25 00 00 e0 fe", regs), 0xfffffffffee00000);
     assert_int_equal(offset_of(M32, "8b 05 00 00 e0 fe", regs), 0xfee00000);
     assert_int_equal(offset_of(M16, "8b 00", regs), 0x1000);
+    assert_int_equal(offset_of(M64, "a4", regs), 0x2000);
     assert_int_equal(offset_of(M64, "aa", regs), 0x100000010);
     assert_int_equal(offset_of(M32, "aa", regs), 0x10);
+}
+
+/* SDM 2A "BT": 2, 4 or 8 bytes times the bit number divided by the width, rounded down. */
+static void test_bit_number_in_a_register_moves_the_operand(void **state)
+{
+    const uint64_t regs[16] = {
+        [INSN_RAX] = 0x1000, [INSN_RCX] = 0xffffffff00000021, [INSN_RDX] = 0xffffffffffffffff};
+
+    (void)state;
+    assert_int_equal(offset_of(M64, "0f a3 08", regs), 0x1004);
+    assert_int_equal(offset_of(M64, "66 0f ab 08", regs), 0x1004);
+    assert_int_equal(offset_of(M64, "48 0f b3 08", regs), 0x1000 - 0x20000000 + 8 * 0);
+    assert_int_equal(offset_of(M64, "0f bb 10", regs), 0xffc);
+    assert_int_equal(offset_of(M64, "66 0f bb 10", regs), 0xffe);
+    assert_int_equal(offset_of(M64, "48 0f bb 10", regs), 0xff8);
+    assert_int_equal(offset_of(M64, "0f ba 20 ff", regs), 0x1000);
+    assert_int_equal(offset_of(M64, "01 10", regs), 0x1000);
 }
 
 static void test_sign_extension(void **state)
@@ -625,87 +728,311 @@ static void test_alu_results_and_flags(void **state)
     }
 }
 
-/* One instruction of the processor: the flags it leaves, of the status flags. */
-#define NATIVE(name, suffix, type)                                                                 \
-    case sizeof(type): {                                                                           \
-        type a = (type)*dst;                                                                       \
-        __asm__ volatile(                                                                          \
-            "btw $0, %w[f]\n\t" name suffix " %[b], %[a]\n\t"                                      \
-            "leaq -128(%%rsp), %%rsp\n\tpushfq\n\tpopq %[f]\n\tleaq 128(%%rsp), %%rsp"             \
-            : [a] "+r"(a), [f] "+r"(flags)                                                         \
-            : [b] "r"((type)src)                                                                   \
-            : "cc", "memory");                                                                     \
-        *dst = a;                                                                                  \
-        break;                                                                                     \
-    }
-
-#define NATIVE_OP(name)                                                                            \
-    switch (size) {                                                                                \
-        NATIVE(name, "b", uint8_t)                                                                 \
-        NATIVE(name, "w", uint16_t)                                                                \
-        NATIVE(name, "l", uint32_t)                                                                \
-        NATIVE(name, "q", uint64_t)                                                                \
-    }                                                                                              \
-    break
-
-/*
- * CF in `flags` is the carry in (the stack pointer moves to keep clear of the red zone); the other
- * flags are as the instruction leaves them.
+/* --- the processor as the reference ------------------------------------------------------------
  */
-static uint64_t native_alu(enum insn_alu_op op, unsigned size, uint64_t *dst, uint64_t src,
-                           uint64_t flags)
+
+/* What an instruction works on; the asm below has these offsets. RSP is not used. */
+struct machine {
+    uint64_t gpr[16];
+    uint64_t rflags;
+};
+_Static_assert(offsetof(struct machine, rflags) == 128, "asm");
+
+/* Load all registers, call the code, store them: native_step(machine, code). */
+__asm__(".text\n"
+        "native_step:\n"
+        "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+        "push %rdi\n push %rsi\n"
+        "push 128(%rdi)\n popfq\n"
+        "mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n mov 24(%rdi), %rbx\n"
+        "mov 40(%rdi), %rbp\n mov 48(%rdi), %rsi\n mov 64(%rdi), %r8\n mov 72(%rdi), %r9\n"
+        "mov 80(%rdi), %r10\n mov 88(%rdi), %r11\n mov 96(%rdi), %r12\n mov 104(%rdi), %r13\n"
+        "mov 112(%rdi), %r14\n mov 120(%rdi), %r15\n mov 56(%rdi), %rdi\n"
+        "call *(%rsp)\n"
+        "pushfq\n push %rdi\n mov 24(%rsp), %rdi\n"
+        "mov %rax, 0(%rdi)\n mov %rcx, 8(%rdi)\n mov %rdx, 16(%rdi)\n mov %rbx, 24(%rdi)\n"
+        "mov %rbp, 40(%rdi)\n mov %rsi, 48(%rdi)\n mov %r8, 64(%rdi)\n mov %r9, 72(%rdi)\n"
+        "mov %r10, 80(%rdi)\n mov %r11, 88(%rdi)\n mov %r12, 96(%rdi)\n mov %r13, 104(%rdi)\n"
+        "mov %r14, 112(%rdi)\n mov %r15, 120(%rdi)\n"
+        "pop %rax\n mov %rax, 56(%rdi)\n pop %rax\n mov %rax, 128(%rdi)\n"
+        "pop %rsi\n pop %rdi\n"
+        "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+        "ret\n");
+void native_step(struct machine *m, const void *code);
+
+/* What the processor is asked to do: opcodes from .. to, each /digit of a mask, an immediate. */
+#define IMM_NONE 0u
+#define IMM_BYTE 1u
+#define IMM_SIZE 2u /* of the operand, at most 4 */
+
+struct native_form {
+    const char *escape; /* bytes before the opcode, in hexadecimal */
+    uint8_t from, to, step;
+    uint8_t digits; /* which /digits; 0: ModRM.reg is a register */
+    uint8_t immediate;
+    bool lock; /* may have the prefix */
+};
+
+/* clang-format off */
+static const struct native_form native_forms[] = {
+    {"",      0x00, 0x31, 8, 0,    IMM_NONE, true },
+    {"",      0x01, 0x31, 8, 0,    IMM_NONE, true },
+    {"",      0x38, 0x39, 1, 0,    IMM_NONE, false},
+    {"",      0x02, 0x3a, 8, 0,    IMM_NONE, false},
+    {"",      0x03, 0x3b, 8, 0,    IMM_NONE, false},
+    {"",      0x63, 0x63, 1, 0,    IMM_NONE, false},
+    {"",      0x80, 0x80, 1, 0x7f, IMM_BYTE, true },
+    {"",      0x81, 0x81, 1, 0x7f, IMM_SIZE, true },
+    {"",      0x83, 0x83, 1, 0x7f, IMM_BYTE, true },
+    {"",      0x80, 0x80, 1, 0x80, IMM_BYTE, false},
+    {"",      0x81, 0x81, 1, 0x80, IMM_SIZE, false},
+    {"",      0x84, 0x85, 1, 0,    IMM_NONE, false},
+    {"",      0x86, 0x87, 1, 0,    IMM_NONE, true },
+    {"",      0x88, 0x8b, 1, 0,    IMM_NONE, false},
+    {"",      0xc0, 0xc1, 1, 0xff, IMM_BYTE, false},
+    {"",      0xd0, 0xd3, 1, 0xff, IMM_NONE, false},
+    {"",      0xc6, 0xc6, 1, 0x01, IMM_BYTE, false},
+    {"",      0xc7, 0xc7, 1, 0x01, IMM_SIZE, false},
+    {"",      0xf6, 0xf6, 1, 0x03, IMM_BYTE, false},
+    {"",      0xf7, 0xf7, 1, 0x03, IMM_SIZE, false},
+    {"",      0xf6, 0xf7, 1, 0x0c, IMM_NONE, true },
+    {"",      0xfe, 0xff, 1, 0x03, IMM_NONE, true },
+    {"0f",    0x40, 0x4f, 1, 0,    IMM_NONE, false},
+    {"0f",    0x90, 0x9f, 1, 0,    IMM_NONE, false},
+    {"0f",    0xa3, 0xa3, 1, 0,    IMM_NONE, false},
+    {"0f",    0xab, 0xbb, 8, 0,    IMM_NONE, true },
+    {"0f",    0xba, 0xba, 1, 0x10, IMM_BYTE, false},
+    {"0f",    0xba, 0xba, 1, 0xe0, IMM_BYTE, true },
+    {"0f",    0xb0, 0xb1, 1, 0,    IMM_NONE, true },
+    {"0f",    0xb6, 0xb7, 1, 0,    IMM_NONE, false},
+    {"0f",    0xbe, 0xbf, 1, 0,    IMM_NONE, false},
+    {"0f",    0xc0, 0xc1, 1, 0,    IMM_NONE, true },
+    {"0f",    0xc3, 0xc3, 1, 0,    IMM_NONE, false},
+    {"0f",    0xc7, 0xc7, 1, 0x02, IMM_NONE, true },
+    {"0f 38", 0xf0, 0xf1, 1, 0,    IMM_NONE, false},
+};
+/* clang-format on */
+
+/* Put an instruction with the operand [rbx+displacement] together, and RET behind it. */
+static size_t make_code(const struct native_form *form, uint64_t *seed, uint8_t *code)
 {
-    switch (op) {
-    case INSN_ADD: NATIVE_OP("add");
-    case INSN_OR: NATIVE_OP("or");
-    case INSN_ADC: NATIVE_OP("adc");
-    case INSN_SBB: NATIVE_OP("sbb");
-    case INSN_AND: NATIVE_OP("and");
-    case INSN_SUB: NATIVE_OP("sub");
-    case INSN_XOR: NATIVE_OP("xor");
-    case INSN_CMP: NATIVE_OP("cmp");
-    case INSN_TEST: NATIVE_OP("test");
+    uint64_t r = next_random(seed);
+    bool no_66 = form->from == 0xc3;
+    bool wide = (r & 3) == 0;
+    bool has_66 = (r & 12) == 0 && !no_66;
+    unsigned digit = (unsigned)(r >> 8 & 7);
+    size_t len = 0;
+
+    while (form->digits != 0 && (form->digits >> digit & 1) == 0)
+        digit = (digit + 1) & 7;
+    if (form->lock && (r & 16) != 0)
+        code[len++] = 0xf0;
+    if (has_66)
+        code[len++] = 0x66;
+    if (wide || (r & 32) != 0)
+        code[len++] = (uint8_t)(0x40 | (wide ? 8 : 0) | (form->digits == 0 ? r >> 16 & 4 : 0));
+    len += parse_hex(form->escape, code + len);
+    code[len++] = (uint8_t)(form->from +
+                            form->step * ((r >> 24) % ((form->to - form->from) / form->step + 1u)));
+    code[len++] = (uint8_t)(0x43 | digit << 3);
+    code[len++] = (uint8_t)(r >> 40 & 0x30);
+    if (form->immediate != IMM_NONE) {
+        size_t bytes = form->immediate == IMM_BYTE ? 1 : has_66 && !wide ? 2 : 4;
+        uint64_t value = next_random(seed);
+
+        memcpy(code + len, &value, bytes);
+        len += bytes;
     }
-    return flags & STATUS;
+    code[len] = 0xc3;
+    return len;
 }
 
 /* Operands near the ends of the ranges, where flags change. */
 static uint64_t edge_value(uint64_t random)
 {
-    static const uint64_t edges[] = {0,
-                                     1,
-                                     0x7f,
-                                     0x80,
-                                     0x7fff,
-                                     0x8000,
-                                     0x7fffffff,
-                                     0x80000000,
-                                     0x7fffffffffffffff,
-                                     0x8000000000000000,
-                                     ~0ull};
+    static const uint64_t edges[] = {0,         1,          0x7f,       0x80,
+                                     0x7fff,    0x8000,     0x7fffffff, 0x80000000,
+                                     INT64_MAX, 1ull << 63, ~0ull,      0x0102030405060708};
 
     return (random & 1) != 0 ? random >> 1 : edges[(random >> 1) % ARRAY_LEN(edges)];
 }
 
-static void test_alu_agrees_with_the_processor(void **state)
+/* Status flags that the manual leaves undefined after this instruction. */
+static uint64_t undefined_flags(const struct insn *insn, const uint64_t gpr[16])
 {
-    static const unsigned sizes[] = {1, 2, 4, 8};
+    const uint64_t cf = 0x001, pf = 0x004, af = 0x010, sf = 0x080, of = 0x800;
+    bool is_alu = insn->op == INSN_ALU_MEM_REG || insn->op == INSN_ALU_MEM_IMM;
+    uint64_t count = insn->op == INSN_ALU_MEM_REG ? gpr[INSN_RCX] : insn->immediate;
+    uint64_t flags = 0;
+
+    count &= insn->size == 8 ? 63 : 31;
+    if (!is_alu || insn->alu < INSN_BT)
+        return 0;
+    if (insn->alu <= INSN_BTC)
+        return of | sf | af | pf;
+    if (count > 1)
+        flags |= of;
+    if (insn->alu >= INSN_SHL && count > 0)
+        flags |= af;
+    if ((insn->alu == INSN_SHL || insn->alu == INSN_SHR) && count >= 8u * insn->size)
+        flags |= cf;
+    return flags;
+}
+
+#define BUFFER 512u /* bytes; the operands are around its middle */
+
+/* What exit_mmio does, on a buffer whose middle is at `base`. */
+static void emulate(const struct insn *insn, struct machine *m, uint8_t *buffer, uint64_t base)
+{
+    uint64_t at = insn_memory_offset(insn, m->gpr, 0) - base + BUFFER / 2;
+    size_t size = insn->op == INSN_CMPXCHG_PAIR ? 2u * insn->size : insn->size;
+    uint64_t memory[2] = {0};
+
+    assert_true(at <= BUFFER - size);
+    if (insn_reads(insn))
+        memcpy(memory, buffer + at, size);
+    insn_execute(insn, m->gpr, memory, &m->rflags);
+    if (insn_writes(insn))
+        memcpy(buffer + at, memory, size);
+}
+
+static void randomize(struct machine *m, uint8_t *buffer, uint64_t *seed)
+{
+    for (unsigned i = 0; i < 16; i++)
+        m->gpr[i] = edge_value(next_random(seed));
+    for (unsigned i = 0; i < BUFFER; i += 8) {
+        uint64_t value = edge_value(next_random(seed));
+
+        memcpy(buffer + i, &value, 8);
+    }
+    m->rflags = (next_random(seed) & STATUS) | 0x202;
+}
+
+/* A comparison that succeeds is rare among random numbers; a bit number has to stay near. */
+static void prepare(const struct insn *insn, struct machine *m, const uint8_t *buffer,
+                    uint64_t base, uint64_t random)
+{
+    uint64_t at = m->gpr[INSN_RBX] + insn->mem.displacement - base + BUFFER / 2;
+    uint64_t value;
+
+    if (insn->op == INSN_ALU_MEM_REG && insn->alu >= INSN_BT && insn->alu <= INSN_BTC &&
+        insn->reg != INSN_RBX)
+        m->gpr[insn->reg] = (uint64_t)((int64_t)(random << 54) >> 54); /* 10 bits, signed */
+    if ((insn->op != INSN_CMPXCHG && insn->op != INSN_CMPXCHG_PAIR) || (random & 1) != 0)
+        return;
+    memcpy(&value, buffer + at, 8);
+    m->gpr[INSN_RAX] = insn->op == INSN_CMPXCHG_PAIR && insn->size == 4 ? (uint32_t)value : value;
+    memcpy(&value, buffer + at + insn->size, 8);
+    m->gpr[INSN_RDX] = value;
+}
+
+static bool is_native(const struct insn *insn)
+{
+    if (insn->op == INSN_LOAD_SWAP || insn->op == INSN_STORE_SWAP)
+        return __builtin_cpu_supports("movbe");
+    if (insn->op == INSN_CMPXCHG_PAIR && insn->size == 8)
+        return __builtin_cpu_supports("cmpxchg16b");
+    return !(insn->op == INSN_ALU_MEM_REG && insn->alu >= INSN_BT && insn->alu <= INSN_BTC &&
+             insn->reg == INSN_RBX); /* the address as a bit number */
+}
+
+static void fail_native(const uint8_t *code, size_t len, const char *what, uint64_t got,
+                        uint64_t want)
+{
+    char hex[64] = "";
+
+    for (size_t i = 0; i < len; i++)
+        sprintf(hex + 3 * i, "%02x ", code[i]);
+    fail_msg("%s: %s is %#llx, the processor says %#llx", hex, what, (unsigned long long)got,
+             (unsigned long long)want);
+}
+
+/* One random instruction, by the processor and by insn_execute. */
+static void compare_native(const struct native_form *form, uint8_t *code, uint64_t *seed)
+{
+    static _Alignas(16) uint8_t native[BUFFER];
+    static uint8_t emulated[BUFFER];
+    uint64_t base = (uintptr_t)native + BUFFER / 2;
+    struct machine m, expected;
+    struct insn insn;
+    size_t len = make_code(form, seed, code);
+
+    if (!insn_decode(code, len, M64, &insn) || insn.length != len)
+        fail_native(code, len, "decoded length", insn.length, len);
+    if (insn.reg == INSN_RSP || !is_native(&insn))
+        return;
+    randomize(&m, native, seed);
+    m.gpr[INSN_RBX] = base;
+    prepare(&insn, &m, native, base, next_random(seed));
+    memcpy(emulated, native, BUFFER);
+    expected = m;
+    uint64_t undefined = undefined_flags(&insn, m.gpr);
+
+    native_step(&expected, code);
+    emulate(&insn, &m, emulated, base);
+    for (unsigned i = 0; i < 16; i++) {
+        if (m.gpr[i] != expected.gpr[i])
+            fail_native(code, len, names[i], m.gpr[i], expected.gpr[i]);
+    }
+    if (((m.rflags ^ expected.rflags) & ~undefined) != 0)
+        fail_native(code, len, "RFLAGS", m.rflags, expected.rflags);
+    if (memcmp(native, emulated, BUFFER) != 0)
+        fail_native(code, len, "memory", 0, 0);
+}
+
+static void test_execution_agrees_with_the_processor(void **state)
+{
+    uint8_t *code =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint64_t seed = 99;
 
     (void)state;
-    for (unsigned run = 0; run < ALU_RUNS * 36; run++) {
-        enum insn_alu_op op = (enum insn_alu_op)(run % 9);
-        unsigned size = sizes[run / 9 % 4];
-        uint64_t dst = edge_value(next_random(&seed));
-        uint64_t src = edge_value(next_random(&seed));
-        uint64_t rflags = (next_random(&seed) & STATUS) | 0x202;
-        uint64_t native_dst = dst;
-        uint64_t native_flags = native_alu(op, size, &native_dst, src, rflags);
-        uint64_t result = insn_alu(op, size, dst, src, &rflags);
+    assert_true(code != MAP_FAILED);
+    for (unsigned run = 0; run < NATIVE_RUNS; run++)
+        compare_native(&native_forms[run % ARRAY_LEN(native_forms)], code, &seed);
+    munmap(code, 4096);
+}
 
-        if (result != (native_dst & size_mask(size)) || rflags != (native_flags | 0x202))
-            fail_msg("op %d size %u dst %#llx src %#llx", (int)op, size, (unsigned long long)dst,
-                     (unsigned long long)src);
+static void test_memory_accesses_of_each_operation(void **state)
+{
+    static const struct {
+        const char *hex;
+        bool reads, writes;
+    } cases[] = {
+        {"89 08",             false, true },
+        {"c7 00 00 00 00 00", false, true },
+        {"0f 38 f1 08",       false, true },
+        {"8b 08",             true,  false},
+        {"0f b6 08",          true,  false},
+        {"0f be 08",          true,  false},
+        {"0f 38 f0 08",       true,  false},
+        {"0f 44 08",          true,  false},
+        {"0f 94 00",          false, true },
+        {"87 08",             true,  true },
+        {"0f c1 08",          true,  true },
+        {"0f b1 08",          true,  true },
+        {"0f c7 08",          true,  true },
+        {"01 08",             true,  true },
+        {"39 08",             true,  false},
+        {"85 08",             true,  false},
+        {"0f a3 08",          true,  false},
+        {"0f ab 08",          true,  true },
+        {"80 00 01",          true,  true },
+        {"80 38 01",          true,  false},
+        {"03 08",             true,  false},
+        {"d1 00",             true,  true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint8_t bytes[32] = {0};
+        struct insn insn;
+
+        (void)parse_hex(cases[i].hex, bytes);
+        assert_true(insn_decode(bytes, sizeof(bytes), M64, &insn));
+        assert_int_equal(insn_reads(&insn), cases[i].reads);
+        assert_int_equal(insn_writes(&insn), cases[i].writes);
+        assert_false(insn_is_string(&insn));
     }
 }
 
@@ -722,7 +1049,9 @@ int main(void)
         cmocka_unit_test(test_sign_extension),
         cmocka_unit_test(test_register_reads_and_writes_follow_their_width),
         cmocka_unit_test(test_alu_results_and_flags),
-        cmocka_unit_test(test_alu_agrees_with_the_processor),
+        cmocka_unit_test(test_execution_agrees_with_the_processor),
+        cmocka_unit_test(test_memory_accesses_of_each_operation),
+        cmocka_unit_test(test_bit_number_in_a_register_moves_the_operand),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -825,7 +825,8 @@ static void random_registers(struct vcpu_arch *a)
 static void random_code(uint64_t gpa)
 {
     static const uint8_t opcodes[] = {0x88, 0x89, 0x8a, 0x8b, 0xc6, 0xc7, 0x86, 0x87, 0xaa, 0xab,
-                                      0x01, 0x03, 0x80, 0x81, 0x83, 0x84, 0xf6, 0xf7, 0x0f, 0xa1};
+                                      0x01, 0x03, 0x80, 0x81, 0x83, 0x84, 0xf6, 0xf7, 0x0f, 0xa1,
+                                      0xa4, 0xa5, 0xa6, 0xac, 0xaf, 0xf3, 0xc1, 0xd3, 0xfe, 0xb1};
     uint8_t code[32];
 
     for (unsigned i = 0; i < sizeof(code); i++)
@@ -858,7 +859,10 @@ static void random_exit(struct vcpu_exit *x)
         x->u.pio.in = rnd() % 2;
         x->u.pio.rep = rnd() % 2;
         x->u.pio.address_size = (uint8_t)(2u << rnd() % 3);
-        x->u.pio.gva = rnd() % 2 ? rnd() % SMALL_VM_MEMORY : some();
+        x->u.pio.segment = rnd() % 6;
+        cpu->arch.gpr[RDX] = x->u.pio.port;
+        cpu->arch.gpr[RSI] = rnd() % 2 ? rnd() % SMALL_VM_MEMORY : some();
+        cpu->arch.gpr[RDI] = rnd() % 2 ? rnd() % SMALL_VM_MEMORY : some();
     } else if (x->kind == EXIT_MMIO) {
         x->u.mmio.gpa = some_gpa();
         x->u.mmio.write = rnd() % 2;

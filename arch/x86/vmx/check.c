@@ -7,8 +7,6 @@
 #include "lib/bits.h"
 #include "lib/compiler.h"
 
-#define RFLAGS_VM 0x00020000ull /* [17] virtual-8086 mode */
-
 static const struct {
     uint32_t encoding;
     const char *name;

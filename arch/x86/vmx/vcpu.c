@@ -274,9 +274,10 @@ static void decode_io(struct vcpu_exit *x)
     if (x->kind == EXIT_PIO)
         return;
     x->u.pio.rep = (q & QUAL_IO_REP) != 0;
-    x->u.pio.address_size =
-        (uint8_t)(2u << field_get(vmread(VMCS_EXIT_INSN_INFO), INSN_INFO_ASIZE));
-    x->u.pio.gva = vmread(VMCS_GUEST_LINEAR);
+    uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
+
+    x->u.pio.address_size = (uint8_t)(2u << field_get(info, INSN_INFO_ASIZE));
+    x->u.pio.segment = x->u.pio.in ? 0 : (uint8_t)field_get(info, INSN_INFO_SEGMENT);
 }
 
 static void decode_cr(struct vcpu_exit *x)
@@ -621,6 +622,16 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
         .cs_base = vmread(VMCS_GUEST_CS_BASE),
         .cs_access = (uint32_t)vmread(VMCS_GUEST_CS_ACCESS),
         .cpl = (uint8_t)(vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3),
+    };
+}
+
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
+{
+    (void)a;
+    *out = (struct vcpu_segment){
+        .base = vmread(VMCS_GUEST_ES_BASE + 2 * number),
+        .limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + 2 * number),
+        .access = (uint32_t)vmread(VMCS_GUEST_ES_ACCESS + 2 * number),
     };
 }
 

@@ -193,6 +193,7 @@
 #define QUAL_IO_REP       0x00000020ull /* [5] */
 #define QUAL_IO_PORT      0xffff0000ull /* [31:16] */
 #define INSN_INFO_ASIZE   0x00000380ull /* VM-exit instruction information [9:7] of INS, OUTS */
+#define INSN_INFO_SEGMENT 0x00038000ull /* [17:15] of OUTS: ES 0, CS 1, SS 2, DS 3, FS 4, GS 5 */
 #define QUAL_APIC_OFFSET  0x00000fffull /* APIC access [11:0]; APIC write: the same */
 #define QUAL_APIC_TYPE    0x0000f000ull /* [15:12] 0 linear read, 1 write, 2 fetch; others rare */
 #define QUAL_EPT_WRITE    0x00000002ull /* [1] */
@@ -296,7 +297,6 @@
 #define VMCS_CR0_SHADOW            0x6004
 #define VMCS_CR4_SHADOW            0x6006
 #define VMCS_EXIT_QUALIFICATION    0x6400
-#define VMCS_GUEST_LINEAR          0x640a
 #define VMCS_GUEST_CR0             0x6800
 #define VMCS_GUEST_CR3             0x6802
 #define VMCS_GUEST_CR4             0x6804
