@@ -5,7 +5,7 @@
  * the divisions in the table, and prints "IDIV OK" or "IDIV BAD" on COM1; then it asks for the end.
  *
  * First it takes one exception, so that the emulator leaves an instruction by longjmp
- * (smp_commit.c reports that).
+ * (corrections.c reports that).
  */
     .code16
     .globl _start
