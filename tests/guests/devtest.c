@@ -251,6 +251,8 @@ void guest_main(void)
     test_acpi();
     group("i8259");
     test_i8259();
+    group("i8254");
+    test_i8254();
     con_printf("devtest ends: %u checks\n", report());
     power_off();
 }
