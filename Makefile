@@ -54,7 +54,7 @@ OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
 
-.PHONY: all iso setup run test check unit coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run test devtest check unit coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -138,6 +138,20 @@ $(GUESTS)/%.o: tests/guest/% | $(SETUP)
 $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
 	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $< $(GUEST_LIB)
 
+# The device test: loaded as a guest, and by GRUB or QEMU on a bare machine.
+DEVTEST := $(patsubst tests/guests/%,$(GUESTS)/devtest/%.o,$(sort $(wildcard tests/guests/*.[cS])))
+
+$(GUESTS)/devtest/%.o: tests/guests/% | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GUESTS)/devtest.elf: $(GUEST_LIB) $(DEVTEST) tests/guest/guest.ld
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+
+build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
+	@mkdir -p $(@D)
+	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
+
 $(GUESTS)/%.bin: $(GUESTS)/%.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
@@ -178,7 +192,7 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
 
 .PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf
--include $(wildcard $(GUESTS)/*.d)
+-include $(wildcard $(GUESTS)/*.d $(GUESTS)/devtest/*.d)
 
 # --- running and testing -------------------------------------------------------------------------
 
@@ -231,6 +245,11 @@ build/obj-clang/all: $(addprefix build/obj-clang/,$(addsuffix .o,$(SOURCES)))
 
 test: $(SETUP) ## everything: check, both compilers, and boots on the emulated machine
 	$(Q)scripts/test
+
+# Both images of the device test, in two runs of make: each includes its own config's list of images.
+devtest: $(SETUP) ## the device test on bare Bochs, on bare QEMU and as a guest, compared
+	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/devtest.yaml iso build/devtest/bare.iso
+	$(Q)scripts/devtest
 
 help: ## this list
 	@echo "make [CONFIG=NAME|path.yaml] [CC=gcc|clang]"

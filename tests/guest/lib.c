@@ -64,6 +64,7 @@ static struct {
     volatile uint64_t irq_tsc[256];
     struct trap trap;
     bool x2apic;
+    bool hold_eoi;
 } guest;
 
 /* --- what compilers call --- */
@@ -299,6 +300,10 @@ void trap_dispatch(struct trap_frame *frame)
     }
     guest.irq_tsc[vector] = now;
     guest.irq_count[vector]++;
+    if (guest.hold_eoi) {
+        frame->rflags &= ~BIT(9); /* IF: one interrupt at a time */
+        return;
+    }
     if (vector >= VECTOR_APIC && vector != VECTOR_SPURIOUS)
         lapic_write(LAPIC_EOI, 0);
     else if (vector >= VECTOR_PIC1 && vector < VECTOR_APIC)
@@ -325,6 +330,11 @@ bool wrmsr_try(uint32_t msr, uint64_t value)
                      : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
                      : "memory");
     return guest.trap.vector == TRAP_NONE;
+}
+
+void irq_hold_eoi(bool hold)
+{
+    guest.hold_eoi = hold;
 }
 
 void irq_count_clear(void)

@@ -279,6 +279,12 @@ struct trap trap_last(void);
 bool rdmsr_try(uint32_t msr, uint64_t *value);
 bool wrmsr_try(uint32_t msr, uint64_t value);
 
+/*
+ * From now on handlers only count, and return with IF = 0: whoever tests the chip acknowledges. Or
+ * as before.
+ */
+void irq_hold_eoi(bool hold);
+
 /* Zero all interrupt counts. */
 void irq_count_clear(void);
 
