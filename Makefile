@@ -128,7 +128,7 @@ $(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
 
 # --- guests --------------------------------------------------------------------------------------
 
-GUEST_LIB      := $(addprefix $(GUESTS)/,start.S.o lib.c.o)
+GUEST_LIB      := $(addprefix $(GUESTS)/,start.S.o smp.S.o lib.c.o smp.c.o)
 GUEST_CFLAGS   := $(FREESTANDING) $(filter-out -fanalyzer,$(WARNINGS))
 
 $(GUESTS)/%.o: tests/guest/% | $(SETUP)

@@ -60,12 +60,28 @@ void trap_dispatch(struct trap_frame *frame);
 /* The program's only state. Handlers write it while the program reads. */
 static struct {
     struct idt_gate idt[256];
-    volatile uint32_t irq_count[256];
-    volatile uint64_t irq_tsc[256];
-    struct trap trap;
-    bool x2apic;
+    struct cpu {
+        unsigned index;
+        volatile uint32_t irq_count[256];
+        volatile uint64_t irq_tsc[256];
+        struct trap trap;
+        bool x2apic;
+    } cpu[CPUS_MAX];
     bool hold_eoi;
 } guest;
+
+unsigned cpu_index(void)
+{
+    unsigned index;
+
+    __asm__ volatile("movl %%gs:0, %0" : "=r"(index));
+    return index;
+}
+
+static struct cpu *this_cpu(void)
+{
+    return &guest.cpu[cpu_index()];
+}
 
 /* --- what compilers call --- */
 
@@ -220,8 +236,6 @@ NORETURN void power_off(void)
 
 void trap_setup(void)
 {
-    struct idt_pointer pointer = {.limit = sizeof(guest.idt) - 1, .base = (uint64_t)guest.idt};
-
     for (unsigned vector = 0; vector < 256; vector++) {
         uint64_t offset = (uint64_t)trap_stubs[vector];
 
@@ -233,18 +247,29 @@ void trap_setup(void)
             .offset_high = (uint32_t)(offset >> 32),
         };
     }
+    cpu_setup(0);
+}
+
+void cpu_setup(unsigned cpu)
+{
+    struct idt_pointer pointer = {.limit = sizeof(guest.idt) - 1, .base = (uint64_t)guest.idt};
+    struct cpu *c = &guest.cpu[cpu];
+
+    c->index = cpu;
+    c->x2apic = (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD) != 0;
+    wrmsr(MSR_GS_BASE, (uint64_t)c);
     trap_clear();
     __asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
 void trap_clear(void)
 {
-    guest.trap = (struct trap){.vector = TRAP_NONE};
+    this_cpu()->trap = (struct trap){.vector = TRAP_NONE};
 }
 
 struct trap trap_last(void)
 {
-    return guest.trap;
+    return this_cpu()->trap;
 }
 
 NORETURN static void trap_die(const struct trap_frame *frame, uint64_t cr2)
@@ -263,7 +288,7 @@ static void exception_handle(struct trap_frame *frame)
     __asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
     for (const struct fixup *f = fixup_start; f < fixup_end; f++) {
         if (f->faulting == frame->rip) {
-            guest.trap = (struct trap){(unsigned)frame->vector, frame->error, cr2};
+            this_cpu()->trap = (struct trap){(unsigned)frame->vector, frame->error, cr2};
             frame->rip = f->resume;
             return;
         }
@@ -289,6 +314,12 @@ static void pic_eoi(unsigned vector)
     }
 }
 
+__attribute__((weak)) bool irq_hook(unsigned vector)
+{
+    (void)vector;
+    return false;
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
     uint64_t now = rdtsc();
@@ -298,12 +329,14 @@ void trap_dispatch(struct trap_frame *frame)
         exception_handle(frame);
         return;
     }
-    guest.irq_tsc[vector] = now;
-    guest.irq_count[vector]++;
+    this_cpu()->irq_tsc[vector] = now;
+    this_cpu()->irq_count[vector]++;
     if (guest.hold_eoi) {
         frame->rflags &= ~BIT(9); /* IF: one interrupt at a time */
         return;
     }
+    if (irq_hook(vector))
+        return;
     if (vector >= VECTOR_APIC && vector != VECTOR_SPURIOUS)
         lapic_write(LAPIC_EOI, 0);
     else if (vector >= VECTOR_PIC1 && vector < VECTOR_APIC)
@@ -316,7 +349,7 @@ bool rdmsr_try(uint32_t msr, uint64_t *value)
 
     trap_clear();
     __asm__ volatile(FAULTS("rdmsr") : "+a"(low), "+d"(high) : "c"(msr) : "memory");
-    if (guest.trap.vector != TRAP_NONE)
+    if (this_cpu()->trap.vector != TRAP_NONE)
         return false;
     *value = (uint64_t)high << 32 | low;
     return true;
@@ -329,7 +362,7 @@ bool wrmsr_try(uint32_t msr, uint64_t value)
                      :
                      : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
                      : "memory");
-    return guest.trap.vector == TRAP_NONE;
+    return this_cpu()->trap.vector == TRAP_NONE;
 }
 
 void irq_hold_eoi(bool hold)
@@ -340,17 +373,30 @@ void irq_hold_eoi(bool hold)
 void irq_count_clear(void)
 {
     for (unsigned vector = 0; vector < 256; vector++)
-        guest.irq_count[vector] = 0;
+        this_cpu()->irq_count[vector] = 0;
+}
+
+void irq_count_clear_all(void)
+{
+    for (unsigned i = 0; i < CPUS_MAX; i++) {
+        for (unsigned vector = 0; vector < 256; vector++)
+            guest.cpu[i].irq_count[vector] = 0;
+    }
 }
 
 uint32_t irq_count(unsigned vector)
 {
-    return guest.irq_count[vector & 0xff];
+    return this_cpu()->irq_count[vector & 0xff];
+}
+
+uint32_t irq_count_of(unsigned cpu, unsigned vector)
+{
+    return guest.cpu[cpu].irq_count[vector & 0xff];
 }
 
 uint64_t irq_tsc(unsigned vector)
 {
-    return guest.irq_tsc[vector & 0xff];
+    return this_cpu()->irq_tsc[vector & 0xff];
 }
 
 bool irq_wait(unsigned vector, uint32_t count, uint64_t ticks)
@@ -462,14 +508,14 @@ struct rtc_time rtc_read_time(void)
 
 uint32_t lapic_read(unsigned offset)
 {
-    if (guest.x2apic)
+    if (this_cpu()->x2apic)
         return (uint32_t)rdmsr(MSR_X2APIC + (offset >> 4));
     return mmio_read(LAPIC_BASE + offset);
 }
 
 void lapic_write(unsigned offset, uint32_t value)
 {
-    if (guest.x2apic)
+    if (this_cpu()->x2apic)
         wrmsr(MSR_X2APIC + (offset >> 4), value);
     else
         mmio_write(LAPIC_BASE + offset, value);
@@ -489,8 +535,30 @@ void lapic_enable_virtual_wire(void)
 
 bool lapic_enable_x2apic(void)
 {
-    guest.x2apic = wrmsr_try(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EXTD);
-    return guest.x2apic;
+    this_cpu()->x2apic = wrmsr_try(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EXTD);
+    return this_cpu()->x2apic;
+}
+
+void lapic_disable(void)
+{
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) & ~(APIC_BASE_EN | APIC_BASE_EXTD));
+    this_cpu()->x2apic = false;
+}
+
+void lapic_enable_xapic(void)
+{
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN);
+}
+
+void ipi_send(uint32_t low, uint32_t dest)
+{
+    __asm__ volatile("mfence\n\tlfence" : : : "memory");
+    if (this_cpu()->x2apic) {
+        wrmsr(MSR_X2APIC + (LAPIC_ICR_LOW >> 4), (uint64_t)dest << 32 | low);
+        return;
+    }
+    lapic_write(LAPIC_ICR_HIGH, dest << 24);
+    lapic_write(LAPIC_ICR_LOW, low);
 }
 
 uint32_t ioapic_read(uint8_t index)

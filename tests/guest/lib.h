@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the bare-metal guest programs share: privileged instructions, console, traps, and set-up of
- * the PC's interrupt and timer chips. One CPU, identity-mapped, 64-bit mode.
+ * What the bare-metal guest programs share: privileged instructions, console, traps, set-up of
+ * the PC's interrupt and timer chips, and further CPUs. Identity-mapped, 64-bit mode.
  *
  * Vectors 20H..2FH belong to the PIC pair, 30H..FEH to the local APIC, FFH is its spurious vector;
  * the handlers in lib.c count each and acknowledge it at its chip.
@@ -60,17 +60,25 @@
 #define MSR_FEATURE_CONTROL 0x03au
 #define MSR_APIC_BASE       0x01bu
 #define MSR_TSC_DEADLINE    0x6e0u
+#define MSR_GS_BASE         0xc0000101u
 #define MSR_X2APIC          0x800u /* + xAPIC offset / 16 */
 #define APIC_BASE_EXTD      BIT(10)
+#define APIC_BASE_EN        BIT(11)
 
 /* Local APIC register offsets and fields: SDM 3A "Local APIC Register Address Map". */
 #define LAPIC_BASE          0xfee00000ul
 #define LAPIC_ID            0x020u
 #define LAPIC_VERSION       0x030u
 #define LAPIC_TPR           0x080u
+#define LAPIC_PPR           0x0a0u
 #define LAPIC_EOI           0x0b0u
+#define LAPIC_LDR           0x0d0u
+#define LAPIC_DFR           0x0e0u
 #define LAPIC_SVR           0x0f0u
+#define LAPIC_ISR           0x100u
+#define LAPIC_TMR           0x180u
 #define LAPIC_IRR           0x200u
+#define LAPIC_ESR           0x280u
 #define LAPIC_ICR_LOW       0x300u
 #define LAPIC_ICR_HIGH      0x310u
 #define LAPIC_LVT_TIMER     0x320u
@@ -83,15 +91,23 @@
 #define LVT_MASKED          BIT32(16)
 #define LVT_PERIODIC        BIT32(17)
 #define LVT_TSC_DEADLINE    BIT32(18)
+#define DELIVERY_LOWEST     0x100u /* [10:8] = 1 */
 #define DELIVERY_NMI        0x400u /* [10:8] = 4 */
+#define DELIVERY_INIT       0x500u /* [10:8] = 5 */
+#define DELIVERY_STARTUP    0x600u /* [10:8] = 6 */
 #define DELIVERY_EXTINT     0x700u /* [10:8] = 7 */
+#define ICR_LOGICAL         BIT32(11)
 #define ICR_ASSERT          BIT32(14)
+#define ICR_LEVEL           BIT32(15)
 #define ICR_SELF            BIT32(18) /* [19:18] = 1 */
+#define ICR_ALL             BIT32(19) /* [19:18] = 2 */
+#define ICR_OTHERS          0xc0000u  /* [19:18] = 3 */
 #define TDCR_DIVIDE_1       0x0bu
 
 /* I/O APIC: 82093AA data sheet, "Register Description". */
 #define IOAPIC_BASE         0xfec00000ul
 #define IOAPIC_IOWIN        0x10u
+#define IOAPIC_EOI          0x40u
 #define IOAPIC_VERSION      0x01u
 #define IOAPIC_REDTBL       0x10u /* + 2 * pin: low, high */
 
@@ -285,7 +301,7 @@ bool wrmsr_try(uint32_t msr, uint64_t value);
  */
 void irq_hold_eoi(bool hold);
 
-/* Zero all interrupt counts. */
+/* Zero all interrupt counts. Counts, like exceptions met, are each CPU's own. */
 void irq_count_clear(void);
 
 /* How often a vector (2 for NMI, 20H..FFH) came since irq_count_clear. */
@@ -293,6 +309,12 @@ uint32_t irq_count(unsigned vector);
 
 /* The TSC at the vector's last handler entry. */
 uint64_t irq_tsc(unsigned vector);
+
+/*
+ * For a program to define: called for each interrupt after it was counted, with IF = 0.
+ *   return  true: that was all, nothing is acknowledged; false (the default): acknowledge it
+ */
+bool irq_hook(unsigned vector);
 
 /*
  * Let interrupts in, spinning, until a vector's count has reached `count` or `ticks` of the TSC
@@ -347,6 +369,10 @@ void lapic_enable_virtual_wire(void);
 /* From xAPIC to x2APIC mode: true if the MSR took it. */
 bool lapic_enable_x2apic(void);
 
+/* To no mode at all, which resets the registers; and from there back to xAPIC mode. */
+void lapic_disable(void);
+void lapic_enable_xapic(void);
+
 /* I/O APIC registers through REGSEL and IOWIN. */
 uint32_t ioapic_read(uint8_t index);
 void ioapic_write(uint8_t index, uint32_t value);
@@ -364,6 +390,49 @@ static inline void mmio_write(uint64_t addr, uint32_t value)
 {
     __asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(addr) : "memory");
 }
+
+/* --- further CPUs: smp.c --- */
+
+#define CPUS_MAX 8u
+
+/* This CPU: 0 is the one that started the program, the others are their initial APIC ID. */
+unsigned cpu_index(void);
+
+/* How often a vector came on some CPU since that CPU's, or everybody's, counts were cleared. */
+uint32_t irq_count_of(unsigned cpu, unsigned vector);
+void irq_count_clear_all(void);
+
+/*
+ * Send an interrupt: the low half of the ICR, and a destination: 8 bits in xAPIC mode, 32 in x2APIC
+ * mode. Returns at once.
+ */
+void ipi_send(uint32_t low, uint32_t dest);
+
+/* Put the start-up code at physical page << 12; page 1..9EH. */
+void smp_prepare(uint8_t page);
+
+/* Starts of a CPU so far, and the page of the last one. */
+unsigned smp_starts(unsigned cpu);
+unsigned smp_page(unsigned cpu);
+
+/*
+ * INIT, then a SIPI for a prepared page, twice as the MultiProcessor Specification says.
+ *   return  true: the CPU has arrived, and waits for smp_call
+ */
+bool smp_start(unsigned cpu, uint8_t page);
+
+/*
+ * Let a started CPU call a function; between calls it spins with IF = 1. Calls are not queued: the
+ * one before has ended, or its CPU was started again.
+ */
+void smp_call(unsigned cpu, void (*function)(uint64_t), uint64_t argument);
+
+/* Wait for the end of the call. Returns false after so many TSC ticks without. */
+bool smp_wait(unsigned cpu, uint64_t ticks);
+
+/* Lib-internal: where start-up code arrives, and what it does there. */
+NORETURN void smp_main(unsigned cpu, unsigned page);
+void cpu_setup(unsigned cpu);
 
 /* The guest program. start.S calls it with IF = 0; when it returns the CPU is stopped. */
 void guest_main(void);
