@@ -293,14 +293,16 @@ static void decode_cr(struct vcpu_exit *x)
 
 /*
  * All RAM is mapped, so a violation is an access to a device or to nothing. If it happened while
- * an event was being delivered, the guest's IDT or stack lies there, and no instruction can be
- * emulated: the guest is beyond help.
+ * an event was being delivered, the guest's IDT or stack lies there; if it is not the access itself
+ * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
+ * help.
  */
 static void decode_ept_violation(struct vcpu_exit *x)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 
-    if (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) {
+    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
+        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
         x->kind = EXIT_UNKNOWN;
         return;
     }

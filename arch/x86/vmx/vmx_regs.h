@@ -198,6 +198,7 @@
 #define QUAL_APIC_TYPE    0x0000f000ull /* [15:12] 0 linear read, 1 write, 2 fetch; others rare */
 #define QUAL_EPT_WRITE    0x00000002ull /* [1] */
 #define QUAL_EPT_FETCH    0x00000004ull /* [2] */
+#define QUAL_EPT_FINAL    0x00000180ull /* [8:7] both: the access itself, not a page-table entry's */
 #define QUAL_EPT_NMI_IRET 0x00001000ull /* [12] NMI unblocking due to IRET */
 
 /* VMCS fields (B). 16 bits. */
