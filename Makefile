@@ -54,7 +54,7 @@ OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
 
-.PHONY: all iso setup run test devtest check unit coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run test devtest check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -231,11 +231,29 @@ coverage: $(SETUP) ## lines and branches of devices and decoder that their unit 
 proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched the first time)
 	$(Q)scripts/proof
 
+# A fuzzer's second line says what it links: "fuzz: SOURCES; LIBRARIES". With a fixed seed a run repeats.
+FUZZERS := $(patsubst tests/fuzz/f_%.c,build/fuzz/f_%,$(wildcard tests/fuzz/f_*.c))
+FUZZ_SECONDS ?= 120
+fuzz_links = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
+
+build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_links,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ \
+	  $< $(call fuzz_links,$*,1) $(call fuzz_links,$*,2)
+
+fuzz: $(FUZZERS) ## fuzz for FUZZ_SECONDS (default 120) each; an input that fails is left in build/fuzz
+	$(Q)for f in $^; do mkdir -p $$f.corpus; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -max_len=17 -artifact_prefix=build/fuzz/ $$f.corpus || exit 1; done
+
+fuzz-short: $(FUZZERS)
+	$(Q)for f in $^; do $$f -runs=200000 -seed=1 -max_len=17 -artifact_prefix=build/fuzz/ >$$f.log 2>&1 || \
+	  { cat $$f.log; exit 1; }; done; echo "fuzz: $(words $^) passed, 0 failed"
+
 lint: $(OBJECTS) ## layering, writable state, instructions, stand-alone headers
 	$(Q)$(PYTHON) scripts/check_layers.py $(OBJ)
 	$(Q)scripts/check_headers $(CC)
 
-check: lint unit ## the inner loop: lint and unit tests, under a minute
+check: lint unit fuzz-short ## the inner loop: lint, unit tests and a little fuzzing, under a minute
 
 clang: $(SETUP) ## build with clang too: no warnings allowed there either
 	$(Q)$(MAKE) --no-print-directory CC=clang build/obj-clang/all

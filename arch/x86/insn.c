@@ -26,19 +26,20 @@
 #define RFLAGS_STATUS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 /* What follows an opcode and how to read it; see struct form. */
-#define F_MOFFS       0x001u  /* the offset follows; the register is rAX; no ModRM       */
-#define F_STRING      0x002u  /* memory is rSI or rDI, the register is rAX; no ModRM     */
-#define F_IMM         0x004u  /* an immediate of the operand's size, at most 4 bytes     */
-#define F_IMM8        0x008u  /* an immediate of one byte                                */
-#define F_ONE         0x010u  /* an immediate of 1 that is not in the code               */
-#define F_CL          0x020u  /* the register is CL                                      */
-#define F_OPCODE      0x040u  /* the group is indexed by opcode [5:3], not by ModRM.reg  */
-#define F_LONG        0x080u  /* exists in 64-bit mode only                              */
-#define F_BYTE        0x100u  /* a byte whatever opcode bit 0                            */
-#define F_WHOLE       0x200u  /* the operand size whatever opcode bit 0                  */
-#define F_EXTEND      0x400u  /* memory: byte or word, the register has the operand size */
-#define F_NO_66       0x800u  /* another instruction, or none, with 66                   */
-#define F_NO_REP      0x1000u /* the same with F2 or F3                                 */
+#define F_MOFFS       0x0001u /* the offset follows; the register is rAX; no ModRM       */
+#define F_STRING      0x0002u /* memory is rSI or rDI, the register is rAX; no ModRM     */
+#define F_IMM         0x0004u /* an immediate of the operand's size, at most 4 bytes     */
+#define F_IMM8        0x0008u /* an immediate of one byte                                */
+#define F_ONE         0x0010u /* an immediate of 1 that is not in the code               */
+#define F_CL          0x0020u /* the register is CL                                      */
+#define F_OPCODE      0x0040u /* the group is indexed by opcode [5:3], not by ModRM.reg  */
+#define F_LONG        0x0080u /* exists in 64-bit mode only                              */
+#define F_BYTE        0x0100u /* a byte whatever opcode bit 0                            */
+#define F_WHOLE       0x0200u /* the operand size whatever opcode bit 0                  */
+#define F_DOUBLE      0x0400u /* 4 bytes, or 8 with REX.W                                */
+#define F_EXTEND      0x0800u /* memory: byte or word, the register has the operand size */
+#define F_NO_66       0x1000u /* another instruction, or none, with 66                   */
+#define F_NO_REP      0x2000u /* the same with F2 or F3                                  */
 
 /* Groups: the operations of an opcode, by three bits of it or of ModRM. SDM 2D "Opcode Map". */
 enum group { GROUP_NONE, GROUP_1, GROUP_2, GROUP_3, GROUP_4_5, GROUP_8, GROUP_9, GROUP_11 };
@@ -70,40 +71,40 @@ struct form {
 
 /* What drivers use most comes first. */
 static const struct form forms[] = {
-    {MAP_1,    0xfe, 0x88, INSN_STORE_REG,    GROUP_NONE, 0                 },
-    {MAP_1,    0xfe, 0x8a, INSN_LOAD,         GROUP_NONE, 0                 },
-    {MAP_1,    0xfe, 0xc6, INSN_STORE_IMM,    GROUP_11,   F_IMM             },
-    {MAP_1,    0xc6, 0x00, INSN_ALU_MEM_REG,  GROUP_1,    F_OPCODE          }, /* 00 01 08.. */
-    {MAP_1,    0xc6, 0x02, INSN_ALU_REG_MEM,  GROUP_1,    F_OPCODE          }, /* 02 03 0A.. */
-    {MAP_1,    0xfe, 0x80, INSN_ALU_MEM_IMM,  GROUP_1,    F_IMM             },
-    {MAP_1,    0xff, 0x83, INSN_ALU_MEM_IMM,  GROUP_1,    F_IMM8            },
-    {MAP_1,    0xfe, 0x84, INSN_ALU_MEM_REG,  GROUP_3,    F_OPCODE          }, /* TEST */
-    {MAP_1,    0xfe, 0x86, INSN_XCHG,         GROUP_NONE, 0                 },
-    {MAP_1,    0xfe, 0xf6, INSN_ALU_MEM_IMM,  GROUP_3,    F_IMM             },
-    {MAP_1,    0xfe, 0xa0, INSN_LOAD,         GROUP_NONE, F_MOFFS           },
-    {MAP_1,    0xfe, 0xa2, INSN_STORE_REG,    GROUP_NONE, F_MOFFS           },
-    {MAP_1,    0xfe, 0xa4, INSN_MOVS,         GROUP_NONE, F_STRING          },
-    {MAP_1,    0xfe, 0xa6, INSN_CMPS,         GROUP_NONE, F_STRING          },
-    {MAP_1,    0xfe, 0xaa, INSN_STOS,         GROUP_NONE, F_STRING          },
-    {MAP_1,    0xfe, 0xac, INSN_LODS,         GROUP_NONE, F_STRING          },
-    {MAP_1,    0xfe, 0xae, INSN_SCAS,         GROUP_NONE, F_STRING          },
-    {MAP_1,    0xff, 0x63, INSN_LOAD_SIGN,    GROUP_NONE, F_LONG            }, /* MOVSXD */
-    {MAP_1,    0xfe, 0xfe, INSN_ALU_MEM_IMM,  GROUP_4_5,  0                 },
-    {MAP_1,    0xfe, 0xc0, INSN_ALU_MEM_IMM,  GROUP_2,    F_IMM8            },
-    {MAP_1,    0xfe, 0xd0, INSN_ALU_MEM_IMM,  GROUP_2,    F_ONE             },
-    {MAP_1,    0xfe, 0xd2, INSN_ALU_MEM_REG,  GROUP_2,    F_CL              },
-    {MAP_0F,   0xfe, 0xb6, INSN_LOAD_ZERO,    GROUP_NONE, F_EXTEND          }, /* MOVZX */
-    {MAP_0F,   0xfe, 0xbe, INSN_LOAD_SIGN,    GROUP_NONE, F_EXTEND          }, /* MOVSX */
-    {MAP_0F,   0xff, 0xba, INSN_ALU_MEM_IMM,  GROUP_8,    F_WHOLE | F_IMM8  },
-    {MAP_0F,   0xe7, 0xa3, INSN_ALU_MEM_REG,  GROUP_8,    F_OPCODE          }, /* BT .. BTC */
-    {MAP_0F,   0xfe, 0xb0, INSN_CMPXCHG,      GROUP_NONE, 0                 },
-    {MAP_0F,   0xfe, 0xc0, INSN_XADD,         GROUP_NONE, 0                 },
-    {MAP_0F,   0xff, 0xc3, INSN_STORE_REG,    GROUP_NONE, F_NO_66 | F_NO_REP}, /* MOVNTI */
-    {MAP_0F,   0xff, 0xc7, INSN_CMPXCHG_PAIR, GROUP_9,    F_WHOLE           },
-    {MAP_0F,   0xf0, 0x90, INSN_SETCC,        GROUP_NONE, F_BYTE            },
-    {MAP_0F,   0xf0, 0x40, INSN_CMOV,         GROUP_NONE, F_WHOLE           },
-    {MAP_0F38, 0xff, 0xf0, INSN_LOAD_SWAP,    GROUP_NONE, F_WHOLE | F_NO_REP}, /* MOVBE */
-    {MAP_0F38, 0xff, 0xf1, INSN_STORE_SWAP,   GROUP_NONE, F_WHOLE | F_NO_REP},
+    {MAP_1,    0xfe, 0x88, INSN_STORE_REG,    GROUP_NONE, 0                            },
+    {MAP_1,    0xfe, 0x8a, INSN_LOAD,         GROUP_NONE, 0                            },
+    {MAP_1,    0xfe, 0xc6, INSN_STORE_IMM,    GROUP_11,   F_IMM                        },
+    {MAP_1,    0xc6, 0x00, INSN_ALU_MEM_REG,  GROUP_1,    F_OPCODE                     }, /* 00 01 08.. */
+    {MAP_1,    0xc6, 0x02, INSN_ALU_REG_MEM,  GROUP_1,    F_OPCODE                     }, /* 02 03 0A.. */
+    {MAP_1,    0xfe, 0x80, INSN_ALU_MEM_IMM,  GROUP_1,    F_IMM                        },
+    {MAP_1,    0xff, 0x83, INSN_ALU_MEM_IMM,  GROUP_1,    F_IMM8                       },
+    {MAP_1,    0xfe, 0x84, INSN_ALU_MEM_REG,  GROUP_3,    F_OPCODE                     }, /* TEST */
+    {MAP_1,    0xfe, 0x86, INSN_XCHG,         GROUP_NONE, 0                            },
+    {MAP_1,    0xfe, 0xf6, INSN_ALU_MEM_IMM,  GROUP_3,    F_IMM                        },
+    {MAP_1,    0xfe, 0xa0, INSN_LOAD,         GROUP_NONE, F_MOFFS                      },
+    {MAP_1,    0xfe, 0xa2, INSN_STORE_REG,    GROUP_NONE, F_MOFFS                      },
+    {MAP_1,    0xfe, 0xa4, INSN_MOVS,         GROUP_NONE, F_STRING                     },
+    {MAP_1,    0xfe, 0xa6, INSN_CMPS,         GROUP_NONE, F_STRING                     },
+    {MAP_1,    0xfe, 0xaa, INSN_STOS,         GROUP_NONE, F_STRING                     },
+    {MAP_1,    0xfe, 0xac, INSN_LODS,         GROUP_NONE, F_STRING                     },
+    {MAP_1,    0xfe, 0xae, INSN_SCAS,         GROUP_NONE, F_STRING                     },
+    {MAP_1,    0xff, 0x63, INSN_LOAD_SIGN,    GROUP_NONE, F_LONG                       }, /* MOVSXD */
+    {MAP_1,    0xfe, 0xfe, INSN_ALU_MEM_IMM,  GROUP_4_5,  0                            },
+    {MAP_1,    0xfe, 0xc0, INSN_ALU_MEM_IMM,  GROUP_2,    F_IMM8                       },
+    {MAP_1,    0xfe, 0xd0, INSN_ALU_MEM_IMM,  GROUP_2,    F_ONE                        },
+    {MAP_1,    0xfe, 0xd2, INSN_ALU_MEM_REG,  GROUP_2,    F_CL                         },
+    {MAP_0F,   0xfe, 0xb6, INSN_LOAD_ZERO,    GROUP_NONE, F_EXTEND                     }, /* MOVZX */
+    {MAP_0F,   0xfe, 0xbe, INSN_LOAD_SIGN,    GROUP_NONE, F_EXTEND                     }, /* MOVSX */
+    {MAP_0F,   0xff, 0xba, INSN_ALU_MEM_IMM,  GROUP_8,    F_WHOLE | F_IMM8             },
+    {MAP_0F,   0xe7, 0xa3, INSN_ALU_MEM_REG,  GROUP_8,    F_OPCODE                     }, /* BT .. BTC */
+    {MAP_0F,   0xfe, 0xb0, INSN_CMPXCHG,      GROUP_NONE, 0                            },
+    {MAP_0F,   0xfe, 0xc0, INSN_XADD,         GROUP_NONE, 0                            },
+    {MAP_0F,   0xff, 0xc3, INSN_STORE_REG,    GROUP_NONE, F_DOUBLE | F_NO_66 | F_NO_REP}, /* MOVNTI */
+    {MAP_0F,   0xff, 0xc7, INSN_CMPXCHG_PAIR, GROUP_9,    F_DOUBLE                     },
+    {MAP_0F,   0xf0, 0x90, INSN_SETCC,        GROUP_NONE, F_BYTE                       },
+    {MAP_0F,   0xf0, 0x40, INSN_CMOV,         GROUP_NONE, F_WHOLE                      },
+    {MAP_0F38, 0xff, 0xf0, INSN_LOAD_SWAP,    GROUP_NONE, F_WHOLE | F_NO_REP           }, /* MOVBE */
+    {MAP_0F38, 0xff, 0xf1, INSN_STORE_SWAP,   GROUP_NONE, F_WHOLE | F_NO_REP           },
 };
 
 /* One decoding under way: the bytes, how far they are read, and what the prefixes said. */
@@ -247,7 +248,7 @@ static void set_sizes(const struct decoder *d, const struct form *form, uint8_t 
 
     out->size = is_byte ? 1 : operand;
     out->width = out->size;
-    if (form->op == INSN_CMPXCHG_PAIR) { /* 66 does nothing */
+    if ((form->flags & F_DOUBLE) != 0) {
         out->size = out->width = (d->rex & REX_W) != 0 ? 8 : 4;
     } else if ((form->flags & F_EXTEND) != 0) {
         out->size = is_byte ? 1 : 2;

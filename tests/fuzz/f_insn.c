@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fuzz: arch/x86/insn.c; libraries: -lZydis */
+/* fuzz: arch/x86/insn.c; -lZydis */
 /*
  * The instruction decoder against Zydis: what it accepts, Zydis accepts with the same length,
  * memory access and operands; what Zydis takes for one of our forms, it accepts. Input: a byte for
- * the mode, then code.
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/f_insn.c arch/x86/insn.c
- * -lZydis
+ * the mode, then code. `make fuzz` runs it; `make check` runs it with a fixed seed.
  */
 #include <Zydis/Zydis.h>
 #include <stdio.h>
@@ -36,6 +33,30 @@ struct reference {
         }                                                                                          \
     } while (0)
 
+static bool is_source_of_two(ZydisMnemonic m)
+{
+    return m == ZYDIS_MNEMONIC_MOVSB || m == ZYDIS_MNEMONIC_MOVSW || m == ZYDIS_MNEMONIC_MOVSD ||
+           m == ZYDIS_MNEMONIC_MOVSQ || m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW ||
+           m == ZYDIS_MNEMONIC_CMPSD || m == ZYDIS_MNEMONIC_CMPSQ;
+}
+
+static bool is_string_mnemonic(ZydisMnemonic m)
+{
+    return is_source_of_two(m) || m == ZYDIS_MNEMONIC_STOSB || m == ZYDIS_MNEMONIC_STOSW ||
+           m == ZYDIS_MNEMONIC_STOSD || m == ZYDIS_MNEMONIC_STOSQ || m == ZYDIS_MNEMONIC_LODSB ||
+           m == ZYDIS_MNEMONIC_LODSW || m == ZYDIS_MNEMONIC_LODSD || m == ZYDIS_MNEMONIC_LODSQ ||
+           m == ZYDIS_MNEMONIC_SCASB || m == ZYDIS_MNEMONIC_SCASW || m == ZYDIS_MNEMONIC_SCASD ||
+           m == ZYDIS_MNEMONIC_SCASQ;
+}
+
+/* rSI and rDI, which string instructions step. */
+static bool is_pointer(ZydisRegister reg)
+{
+    ZyanI8 id = ZydisRegisterGetId(reg);
+
+    return id == INSN_RSI || id == INSN_RDI;
+}
+
 static void reference_decode(struct reference *r, const uint8_t *bytes, size_t len,
                              enum insn_mode mode)
 {
@@ -52,10 +73,18 @@ static void reference_decode(struct reference *r, const uint8_t *bytes, size_t l
         return;
     for (int i = r->insn.operand_count - 1; i >= 0; i--) { /* the first of each kind remains */
         const ZydisDecodedOperand *o = &r->operands[i];
-        bool is_string = r->insn.raw.modrm.offset == 0 && r->insn.operand_count_visible < 2;
+        bool is_string = is_string_mnemonic(r->insn.mnemonic);
 
         if (o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && !is_string)
             continue;
+        if (is_string && o->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            (o->reg.value == ZYDIS_REGISTER_RCX || o->reg.value == ZYDIS_REGISTER_ECX ||
+             o->reg.value == ZYDIS_REGISTER_CX || is_pointer(o->reg.value)))
+            continue;
+        if (is_source_of_two(r->insn.mnemonic) && o->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            o->mem.base != ZYDIS_REGISTER_RSI && o->mem.base != ZYDIS_REGISTER_ESI &&
+            o->mem.base != ZYDIS_REGISTER_SI)
+            continue; /* ES:rDI, which struct insn does not name */
         if (o->type == ZYDIS_OPERAND_TYPE_MEMORY)
             r->mem = o;
         else if (o->type == ZYDIS_OPERAND_TYPE_REGISTER)
@@ -116,7 +145,7 @@ static void check_memory(const struct reference *r, const struct insn *insn, enu
     const ZydisDecodedOperandMem *mem = &r->mem->mem;
     uint64_t mask = size_mask(insn->mem.address_size);
 
-    CHECK(insn->size == expected_size(r));
+    CHECK(insn->size * (insn->op == INSN_CMPXCHG_PAIR ? 2u : 1u) == expected_size(r));
     CHECK(insn->mem.address_size * 8 == r->insn.address_width);
     CHECK(insn->mem.segment == expected_segment(r, mode));
     CHECK(insn->mem.base == register_number(mem->base));
@@ -125,6 +154,19 @@ static void check_memory(const struct reference *r, const struct insn *insn, enu
     CHECK((insn->mem.displacement & mask) == ((uint64_t)mem->disp.value & mask));
     CHECK(insn->mem.rip_relative ==
           (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP));
+}
+
+/* BT and its like: SDM 2A "Bit(BitBase, BitOffset)": operand's width times the rounded quotient. */
+static uint64_t bit_displacement(const struct insn *insn, const uint64_t regs[16])
+{
+    int64_t width = 8 * insn->size;
+    int64_t number, quotient;
+
+    if (insn->op != INSN_ALU_MEM_REG || insn->alu < INSN_BT || insn->alu > INSN_BTC)
+        return 0;
+    number = (int64_t)insn_sign_extend(regs[insn->reg], insn->size);
+    quotient = number / width - (number % width < 0 ? 1 : 0);
+    return (uint64_t)quotient * insn->size;
 }
 
 static void check_offset(const struct reference *r, const struct insn *insn)
@@ -142,92 +184,169 @@ static void check_offset(const struct reference *r, const struct insn *insn)
             context.values[ZYDIS_REGISTER_AX + i] = (uint16_t)regs[i];
     }
     CHECK(ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&r->insn, r->mem, rip, &context, &expected)));
+    expected += bit_displacement(insn, regs);
     CHECK(insn_memory_offset(insn, regs, rip) == (expected & size_mask(insn->mem.address_size)));
+}
+
+static bool has_immediate(const struct insn *insn)
+{
+    return insn->op == INSN_STORE_IMM || insn->op == INSN_ALU_MEM_IMM;
+}
+
+static bool ignores_source(const struct insn *insn)
+{
+    return insn->op == INSN_ALU_MEM_IMM && insn->alu >= INSN_INC && insn->alu <= INSN_NEG;
+}
+
+static void check_immediate(const struct reference *r, const struct insn *insn)
+{
+    uint64_t mask = size_mask(insn->size);
+
+    if (!has_immediate(insn) || ignores_source(insn)) {
+        CHECK(insn->immediate == 0);
+        return;
+    }
+    CHECK(r->imm != NULL);
+    if (insn->alu >= INSN_BT) /* Zydis does not extend bit numbers and counts */
+        mask = 0xff;
+    CHECK((insn->immediate & mask) == (r->imm->imm.value.u & mask));
+    CHECK(insn->alu >= INSN_BT || insn->immediate == insn_sign_extend(insn->immediate, insn->size));
 }
 
 static void check_register(const struct reference *r, const struct insn *insn)
 {
+    bool by_cl = r->insn.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (r->insn.opcode & 0xfe) == 0xd2;
+
     if (insn->reg == INSN_NO_REG) {
-        CHECK(r->imm != NULL && !insn->high_byte);
-        CHECK((insn->immediate & size_mask(insn->size)) ==
-              (r->imm->imm.value.u & size_mask(insn->size)));
-        CHECK(insn->immediate == insn_sign_extend(insn->immediate, insn->size));
+        CHECK(!insn->high_byte);
+        CHECK(has_immediate(insn) || insn->op == INSN_SETCC || insn->op == INSN_CMPXCHG_PAIR ||
+              insn->op >= INSN_MOVS);
         return;
     }
-    CHECK(r->reg != NULL && insn->immediate == 0);
-    CHECK(insn->width * 8 == r->reg->size);
+    CHECK(r->reg != NULL);
+    CHECK(insn->width * 8 == r->reg->size || by_cl);
     CHECK(insn->reg == register_number(r->reg->reg.value));
     CHECK(insn->high_byte ==
           (r->reg->reg.value >= ZYDIS_REGISTER_AH && r->reg->reg.value <= ZYDIS_REGISTER_BH));
 }
 
+/* By size: 1, 2, 4, 8 bytes. */
+static ZydisMnemonic of_size(const struct insn *insn, ZydisMnemonic b, ZydisMnemonic w,
+                             ZydisMnemonic d, ZydisMnemonic q)
+{
+    return insn->size == 1 ? b : insn->size == 2 ? w : insn->size == 4 ? d : q;
+}
+
 static ZydisMnemonic expected_mnemonic(const struct insn *insn, uint8_t opcode)
 {
-    static const ZydisMnemonic alu[] = {
-        ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_OR,  ZYDIS_MNEMONIC_ADC,
-        ZYDIS_MNEMONIC_SBB, ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_SUB,
-        ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_CMP, ZYDIS_MNEMONIC_TEST};
+#define M(name) ZYDIS_MNEMONIC_##name
+    static const ZydisMnemonic alu[] = {M(ADD), M(OR),  M(ADC),  M(SBB), M(AND), M(SUB),
+                                        M(XOR), M(CMP), M(TEST), M(INC), M(DEC), M(NOT),
+                                        M(NEG), M(BT),  M(BTS),  M(BTR), M(BTC), M(ROL),
+                                        M(ROR), M(RCL), M(RCR),  M(SHL), M(SHR), M(SAR)};
+    static const ZydisMnemonic set[] = {M(SETO),  M(SETNO),  M(SETB),  M(SETNB), M(SETZ), M(SETNZ),
+                                        M(SETBE), M(SETNBE), M(SETS),  M(SETNS), M(SETP), M(SETNP),
+                                        M(SETL),  M(SETNL),  M(SETLE), M(SETNLE)};
+    static const ZydisMnemonic cmov[] = {
+        M(CMOVO), M(CMOVNO), M(CMOVB), M(CMOVNB), M(CMOVZ), M(CMOVNZ), M(CMOVBE), M(CMOVNBE),
+        M(CMOVS), M(CMOVNS), M(CMOVP), M(CMOVNP), M(CMOVL), M(CMOVNL), M(CMOVLE), M(CMOVNLE)};
 
     switch (insn->op) {
-    case INSN_STORE_REG:
+    case INSN_STORE_REG: return opcode == 0xc3 ? M(MOVNTI) : M(MOV);
     case INSN_STORE_IMM:
-    case INSN_LOAD: return ZYDIS_MNEMONIC_MOV;
-    case INSN_LOAD_ZERO: return ZYDIS_MNEMONIC_MOVZX;
-    case INSN_LOAD_SIGN: break;
-    case INSN_XCHG: return ZYDIS_MNEMONIC_XCHG;
-    case INSN_STOS:
-        return insn->size == 1   ? ZYDIS_MNEMONIC_STOSB
-               : insn->size == 2 ? ZYDIS_MNEMONIC_STOSW
-               : insn->size == 4 ? ZYDIS_MNEMONIC_STOSD
-                                 : ZYDIS_MNEMONIC_STOSQ;
+    case INSN_LOAD: return M(MOV);
+    case INSN_LOAD_ZERO: return M(MOVZX);
+    case INSN_LOAD_SIGN: return opcode == 0x63 ? M(MOVSXD) : M(MOVSX);
+    case INSN_LOAD_SWAP:
+    case INSN_STORE_SWAP: return M(MOVBE);
+    case INSN_CMOV: return cmov[insn->condition];
+    case INSN_SETCC: return set[insn->condition];
+    case INSN_XCHG: return M(XCHG);
+    case INSN_XADD: return M(XADD);
+    case INSN_CMPXCHG: return M(CMPXCHG);
+    case INSN_CMPXCHG_PAIR: return insn->size == 4 ? M(CMPXCHG8B) : M(CMPXCHG16B);
+    case INSN_STOS: return of_size(insn, M(STOSB), M(STOSW), M(STOSD), M(STOSQ));
+    case INSN_LODS: return of_size(insn, M(LODSB), M(LODSW), M(LODSD), M(LODSQ));
+    case INSN_SCAS: return of_size(insn, M(SCASB), M(SCASW), M(SCASD), M(SCASQ));
+    case INSN_MOVS: return of_size(insn, M(MOVSB), M(MOVSW), M(MOVSD), M(MOVSQ));
+    case INSN_CMPS: return of_size(insn, M(CMPSB), M(CMPSW), M(CMPSD), M(CMPSQ));
     case INSN_ALU_MEM_REG:
     case INSN_ALU_MEM_IMM:
     case INSN_ALU_REG_MEM: return alu[insn->alu];
+    case INSN_INS:
+    case INSN_OUTS: break;
     }
-    return opcode == 0x63 ? ZYDIS_MNEMONIC_MOVSXD : ZYDIS_MNEMONIC_MOVSX;
+    return ZYDIS_MNEMONIC_INVALID;
+#undef M
+}
+
+static void check_string(const struct reference *r, const struct insn *insn)
+{
+    CHECK(is_string_mnemonic(r->insn.mnemonic));
+    if ((r->insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) != 0)
+        CHECK(insn->rep == INSN_REPE);
+    if ((r->insn.attributes & ZYDIS_ATTRIB_HAS_REPNE) != 0)
+        CHECK(insn->rep == INSN_REPNE);
 }
 
 /* Which operand of Zydis' is written must follow from the operation. */
 static void check_operation(const struct reference *r, const struct insn *insn)
 {
-    bool is_alu = insn->op == INSN_ALU_MEM_REG || insn->op == INSN_ALU_MEM_IMM;
-    bool writes_memory = insn->op == INSN_STORE_REG || insn->op == INSN_STORE_IMM ||
-                         insn->op == INSN_XCHG || insn->op == INSN_STOS ||
-                         (is_alu && insn_alu_writes(insn->alu));
-    bool reads_memory =
-        insn->op != INSN_STORE_REG && insn->op != INSN_STORE_IMM && insn->op != INSN_STOS;
     ZydisOperandActions actions = r->mem->actions;
 
     CHECK(r->insn.mnemonic == expected_mnemonic(insn, r->insn.opcode));
-    CHECK(writes_memory == ((actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0));
-    CHECK(reads_memory == ((actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0));
     CHECK(insn->locked == ((r->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0));
-    if ((r->insn.attributes & ZYDIS_ATTRIB_HAS_REP) != 0 && insn->op == INSN_STOS)
-        CHECK(insn->rep);
-    if (insn->rep)
-        CHECK(insn->op == INSN_STOS);
+    if (insn_is_string(insn)) {
+        check_string(r, insn);
+        return;
+    }
+    CHECK(insn->rep == INSN_NO_REP);
+    CHECK(insn_writes(insn) == ((actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0));
+    CHECK(insn_reads(insn) == ((actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0));
 }
 
 /* Is this one of the forms insn_decode() promises? From the opcode maps, by opcode. */
+static bool is_promised_0f(const ZydisDecodedInstruction *insn)
+{
+    uint8_t opcode = insn->opcode;
+    uint8_t digit = insn->raw.modrm.reg;
+
+    if (opcode == 0xba)
+        return digit >= 4;
+    if (opcode == 0xc7)
+        return digit == 1;
+    return (opcode & 0xf0) == 0x40 || (opcode & 0xf0) == 0x90 || (opcode & 0xe7) == 0xa3 ||
+           (opcode & 0xfe) == 0xb0 || (opcode & 0xfe) == 0xb6 || (opcode & 0xfe) == 0xbe ||
+           (opcode & 0xfe) == 0xc0 || insn->mnemonic == ZYDIS_MNEMONIC_MOVNTI;
+}
+
 static bool is_promised(const struct reference *r, enum insn_mode mode)
 {
     const ZydisDecodedInstruction *insn = &r->insn;
     uint8_t opcode = insn->opcode;
+    uint8_t digit = insn->raw.modrm.reg;
 
     if (r->mem == NULL || insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return false;
     if (insn->opcode_map == ZYDIS_OPCODE_MAP_0F)
-        return opcode == 0xb6 || opcode == 0xb7 || opcode == 0xbe || opcode == 0xbf;
+        return is_promised_0f(insn);
+    if (insn->opcode_map == ZYDIS_OPCODE_MAP_0F38)
+        return insn->mnemonic == ZYDIS_MNEMONIC_MOVBE;
     if (insn->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
         return false;
     if (opcode < 0x40)
         return (opcode & 7) < 4;
-    if (opcode == 0xc6 || opcode == 0xc7 || opcode == 0xf6 || opcode == 0xf7)
-        return insn->raw.modrm.reg == 0;
+    if (opcode == 0xc6 || opcode == 0xc7)
+        return digit == 0;
+    if (opcode == 0xf6 || opcode == 0xf7)
+        return digit < 4;
+    if (opcode == 0xfe || opcode == 0xff)
+        return digit < 2;
     if (opcode == 0x63)
         return mode == INSN_MODE_64;
-    return (opcode >= 0x80 && opcode <= 0x8b && opcode != 0x82) ||
-           (opcode >= 0xa0 && opcode <= 0xa3) || opcode == 0xaa || opcode == 0xab;
+    return (opcode >= 0x80 && opcode <= 0x8b && opcode != 0x82) || (opcode & 0xfe) == 0xc0 ||
+           (opcode & 0xfc) == 0xd0 || (opcode >= 0xa0 && opcode <= 0xa7) ||
+           (opcode >= 0xaa && opcode <= 0xaf);
 }
 
 /* A shorter buffer says "truncated" until the instruction is whole, and then the same. */
@@ -267,6 +386,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_operation(&reference, &insn);
         check_memory(&reference, &insn, mode);
         check_register(&reference, &insn);
+        check_immediate(&reference, &insn);
         check_offset(&reference, &insn);
         check_prefixes(code, mode, &insn);
     } else if (reference.ok) {

@@ -184,6 +184,7 @@ static const struct sample samples[] = {
     /* MOVNTI, MOVBE */
     {M64, "0f c3 08", "store4 [ds:rax]a8 rcx/4"},
     {M64, "48 0f c3 08", "store8 [ds:rax]a8 rcx/8"},
+    {M16, "0f c3 0f", "store4 [ds:rbx]a2 rcx/4"},
     {M64, "0f 38 f0 08", "load_swap4 [ds:rax]a8 rcx/4"},
     {M64, "66 0f 38 f1 08", "store_swap2 [ds:rax]a8 rcx/2"},
     {M64, "4d 0f 38 f1 48 10", "store_swap8 [ds:r8+0x10]a8 r9/8"},
