@@ -70,8 +70,10 @@ enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x)
     add_counter(v, x->u.pio.in ? RDI : RSI, address_size, down ? 0 - (uint64_t)size : size);
     if (x->u.pio.rep) {
         add_counter(v, RCX, address_size, 0 - 1ull);
-        if (get_counter(v, RCX, address_size) != 0)
+        if (get_counter(v, RCX, address_size) != 0) {
+            vcpu_skip_bytes(&v->arch, 0);
             return after_write(v) == STOP_VM ? STOP_VM : RESUME;
+        }
     }
     return after_write(v);
 }
