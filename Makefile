@@ -136,7 +136,9 @@ $(GUESTS)/%.o: tests/guest/% | $(SETUP)
 	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
-	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $< $(GUEST_LIB)
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+
+$(GUESTS)/selftest.elf: $(GUESTS)/selftest_cpu.c.o
 
 # The device test: loaded as a guest, and by GRUB or QEMU on a bare machine.
 DEVTEST := $(patsubst tests/guests/%,$(GUESTS)/devtest/%.o,$(sort $(wildcard tests/guests/*.[cS])))

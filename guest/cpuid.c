@@ -22,21 +22,37 @@
 /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
  * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
 #define LEAF1_EDX         0x078bfbffu
-/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB
- * AVX512CD SHA AVX512BW/VL */
-#define LEAF7_EBX         0xf1bf07a9u
-/* AVX512_VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID */
-#define LEAF7_ECX         0x00405f42u
-#define LEAF7_EDX         BIT32(4) /* FSRM */
+/*
+ * Leaf 7. FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB
+ * AVX512CD SHA AVX512BW/VL; and what the x87 unit no longer keeps [6] [13]. TSC_ADJUST is emulated.
+ */
+#define LEAF7_EBX         0xf1bf27e9u
+#define LEAF7_EBX_ALWAYS  BIT32(1) /* TSC_ADJUST */
+/* AVX512_VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI
+ * MOVDIR64B */
+#define LEAF7_ECX         0x1a405f46u
+/* FSRM AVX512_VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16 */
+#define LEAF7_EDX         0x00804510u
 #define LEAF7_AVX512_EBX  0xd0230000u
 #define LEAF7_AVX512_ECX  0x00005842u
+#define LEAF7_AVX512_EDX  0x00800100u
 #define LEAF7_EBX_INVPCID BIT32(10)
 #define LEAF7_ECX_RDPID   BIT32(22)
+/* Leaf 7, subleaf 1: SHA512 SM3 SM4 AVX_VNNI AVX512_BF16 CMPCCXADD FZRM FSRS FSRC AVX_IFMA;
+ * AVX_VNNI_INT8 AVX_NE_CONVERT AVX_VNNI_INT16 PREFETCHI. */
+#define LEAF71_EAX        0x00801cb7u
+#define LEAF71_AVX512_EAX BIT32(5)
+#define LEAF71_EDX        0x00004430u
+#define LEAFD1_EAX        (BIT32(0) /* XSAVEOPT */ | LEAFD1_XSAVEC | BIT32(2) /* XGETBV 1 */)
+#define LEAFD1_XSAVEC     BIT32(1)
+#define LEAFD_ALIGN64     BIT32(1) /* ECX: aligned to 64 bytes in the compacted form */
 #define EXT1_EDX_RDTSCP   BIT32(27)
 #define EXT1_ECX          (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
 #define EXT1_EDX                                                                                   \
     (BIT32(11) /* SYSCALL */ | BIT32(20) /* NX */ | BIT32(26) /* 1 GiB pages */ |                  \
      BIT32(27) /* RDTSCP */ | BIT32(29) /* LM */)
+
+#define LINEAR_BITS       48 /* no LA57, whatever the CPU has */
 
 #define XCR0_X87_SSE      0x03ull
 #define XCR0_AVX          0x04ull
@@ -88,45 +104,62 @@ static struct cpuid_leaf leaf1(const struct cpuid_identity *id)
     return l;
 }
 
-/* Caches: the host's sizes; shared by nobody, since each vCPU is one core without hyper-threads. */
-static void add_leaf4(struct cpuid_table *t, uint32_t vcpu_count)
+/* Bits of an APIC ID that number the cores of the package: all vCPUs, without hyper-threads. */
+static uint32_t core_bits(const struct cpuid_identity *id)
 {
+    return id->vcpu_count > 1 ? bit_highest(id->vcpu_count - 1) + 1 : 0;
+}
+
+/* Caches: the host's sizes. Levels 1 and 2 are a core's own, from 3 on all cores share them. */
+static void add_leaf4(struct cpuid_table *t, const struct cpuid_identity *id)
+{
+    uint32_t others = BIT32(core_bits(id)) - 1;
+
     for (uint32_t i = 0; i < 8; i++) {
         struct cpuid_leaf l = host(4, i);
 
         if ((l.eax & 0x1f) == 0)
             break;
-        l.eax = (l.eax & 0x3ff) | (vcpu_count - 1) << 26;
+        bool shared = (l.eax >> 5 & 7) >= 3;
+
+        l.eax = (l.eax & 0x3ff) | (shared ? others << 14 : 0) | others << 26;
         add(t, 4, l);
     }
     add(t, 4, (struct cpuid_leaf){0});
 }
 
-static struct cpuid_leaf leaf7(uint64_t xcr0)
+static void add_leaf7(struct cpuid_table *t)
 {
     struct cpuid_leaf l = host(7, 0);
-    bool avx512 = (xcr0 & XCR0_AVX512) != 0;
+    struct cpuid_leaf l1 = l.eax >= 1 ? host(7, 1) : (struct cpuid_leaf){0};
+    bool avx512 = (t->xcr0_allowed & XCR0_AVX512) != 0;
 
-    return (struct cpuid_leaf){
-        .ebx = l.ebx & LEAF7_EBX & (avx512 ? ~0u : ~LEAF7_AVX512_EBX) &
-               (virt_has_invpcid() ? ~0u : ~LEAF7_EBX_INVPCID),
-        .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX) &
-               (virt_has_rdtscp() ? ~0u : ~LEAF7_ECX_RDPID),
-        .edx = l.edx & LEAF7_EDX,
-    };
+    add(t, 7,
+        (struct cpuid_leaf){
+            .eax = l.eax >= 1,
+            .ebx = (l.ebx & LEAF7_EBX & (avx512 ? ~0u : ~LEAF7_AVX512_EBX) &
+                    (virt_has_invpcid() ? ~0u : ~LEAF7_EBX_INVPCID)) |
+                   LEAF7_EBX_ALWAYS,
+            .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX) &
+                   (virt_has_rdtscp() ? ~0u : ~LEAF7_ECX_RDPID),
+            .edx = l.edx & LEAF7_EDX & (avx512 ? ~0u : ~LEAF7_AVX512_EDX),
+        });
+    add(t, 7,
+        (struct cpuid_leaf){
+            .eax = l1.eax & LEAF71_EAX & (avx512 ? ~0u : ~LEAF71_AVX512_EAX),
+            .edx = l1.edx & LEAF71_EDX,
+        });
 }
 
 /* Extended topology: one thread to a core, all vCPUs one package. */
-static void add_leaf_b(struct cpuid_table *t, const struct cpuid_identity *id)
+static void add_topology(struct cpuid_table *t, uint32_t leaf, const struct cpuid_identity *id)
 {
-    uint32_t shift = id->vcpu_count > 1 ? bit_highest(id->vcpu_count - 1) + 1 : 0;
-
-    add(t, 0xb, (struct cpuid_leaf){0, 1, 0x100, id->apic_id});
-    add(t, 0xb, (struct cpuid_leaf){shift, id->vcpu_count, 0x201, id->apic_id});
-    add(t, 0xb, (struct cpuid_leaf){0, 0, 2, id->apic_id});
+    add(t, leaf, (struct cpuid_leaf){0, 1, 0x100, id->apic_id});
+    add(t, leaf, (struct cpuid_leaf){core_bits(id), id->vcpu_count, 0x201, id->apic_id});
+    add(t, leaf, (struct cpuid_leaf){0, 0, 0, id->apic_id});
 }
 
-/* Subleaf 0's EBX depends on XCR0 and is filled in by the exit. Without XSAVEC and XSAVES. */
+/* What depends on XCR0 is filled in by cpuid_dynamic. Without XSAVES. */
 static void add_leaf_d(struct cpuid_table *t)
 {
     uint64_t xcr0 = t->xcr0_allowed;
@@ -136,10 +169,22 @@ static void add_leaf_d(struct cpuid_table *t)
         return;
     }
     add(t, 0xd, (struct cpuid_leaf){.eax = (uint32_t)xcr0});
-    add(t, 0xd, (struct cpuid_leaf){.eax = host(0xd, 1).eax & BIT32(0) /* XSAVEOPT */});
-    for (uint32_t i = 2; i <= bit_highest(xcr0); i++)
-        add(t, 0xd, xcr0 & BIT(i) ? host(0xd, i) : (struct cpuid_leaf){0});
-    t->entry[t->first[0xd]].ecx = cpuid_xsave_size(t, xcr0);
+    add(t, 0xd, (struct cpuid_leaf){.eax = host(0xd, 1).eax & LEAFD1_EAX});
+    for (uint32_t i = 2; i <= bit_highest(xcr0); i++) {
+        struct cpuid_leaf l = xcr0 & BIT(i) ? host(0xd, i) : (struct cpuid_leaf){0};
+
+        l.ecx &= LEAFD_ALIGN64;
+        add(t, 0xd, l);
+    }
+    t->entry[t->first[0xd]].ecx = cpuid_xsave_size(t, xcr0, false);
+}
+
+/* Denominator, numerator, crystal in Hz: the crystal has to fit into 32 bits. */
+static struct cpuid_leaf leaf15(uint64_t tsc_hz)
+{
+    uint32_t ratio = (uint32_t)(tsc_hz >> 32) + 1;
+
+    return (struct cpuid_leaf){1, ratio, (uint32_t)(tsc_hz / ratio), 0};
 }
 
 static void build_basic(struct cpuid_table *t, const struct cpuid_identity *id)
@@ -147,21 +192,20 @@ static void build_basic(struct cpuid_table *t, const struct cpuid_identity *id)
     struct cpuid_leaf vendor = host(0, 0);
     uint32_t mhz = (uint32_t)(id->tsc_hz / 1000000);
 
-    vendor.eax = CPUID_BASIC_MAX;
-    for (uint32_t leaf = 0; leaf <= CPUID_BASIC_MAX; leaf++) {
+    /* Leaf 1FH where the CPU has it: a guest that finds none takes 0BH. */
+    vendor.eax = vendor.eax < CPUID_BASIC_MAX ? CPUID_BASIC_MAX_OLD : CPUID_BASIC_MAX;
+    for (uint32_t leaf = 0; leaf <= vendor.eax; leaf++) {
         switch (leaf) {
         case 0x0: add(t, leaf, vendor); break;
         case 0x1: add(t, leaf, leaf1(id)); break;
         case 0x2: add(t, leaf, host(2, 0)); break;
-        case 0x4: add_leaf4(t, id->vcpu_count); break;
+        case 0x4: add_leaf4(t, id); break;
         case 0x6: add(t, leaf, (struct cpuid_leaf){.eax = BIT32(2) /* ARAT */}); break;
-        case 0x7:
-            add(t, leaf, leaf7(t->xcr0_allowed));
-            add(t, leaf, (struct cpuid_leaf){0}); /* so that subleaf 0 does not answer for all */
-            break;
-        case 0xb: add_leaf_b(t, id); break;
+        case 0x7: add_leaf7(t); break;
+        case 0xb:
+        case 0x1f: add_topology(t, leaf, id); break;
         case 0xd: add_leaf_d(t); break;
-        case 0x15: add(t, leaf, (struct cpuid_leaf){1, 1, (uint32_t)id->tsc_hz, 0}); break;
+        case 0x15: add(t, leaf, leaf15(id->tsc_hz)); break;
         case 0x16: add(t, leaf, (struct cpuid_leaf){mhz, mhz, 100, 0}); break;
         default: add(t, leaf, (struct cpuid_leaf){0}); break;
         }
@@ -180,7 +224,7 @@ static void build_extended(struct cpuid_table *t)
         e[1].edx &= ~EXT1_EDX_RDTSCP;
     e[5] = (struct cpuid_leaf){0};
     e[7] = (struct cpuid_leaf){0, 0, 0, e[7].edx & BIT32(8) /* invariant TSC */};
-    e[8] = (struct cpuid_leaf){e[8].eax & 0xffff, 0, 0, 0};
+    e[8] = (struct cpuid_leaf){(e[8].eax & 0xff) | LINEAR_BITS << 8, 0, 0, 0};
 }
 
 void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id)
@@ -196,30 +240,48 @@ void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id)
 const struct cpuid_leaf *cpuid_lookup(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
 {
     static const struct cpuid_leaf nothing;
+    uint32_t max = t->entry[0].eax;
 
-    if (leaf > CPUID_BASIC_MAX) {
+    if (leaf > max) {
         if (leaf - 0x80000000u < ARRAY_LEN(t->extended))
             return &t->extended[leaf - 0x80000000u];
         if (leaf == CPUID_HYPERVISOR)
             return &t->hypervisor;
-        leaf = CPUID_BASIC_MAX;
+        leaf = max;
     }
     if (t->count[leaf] == 1)
         subleaf = 0;
     if (subleaf < t->count[leaf])
         return &t->entry[t->first[leaf] + subleaf];
-    /* Leaf 0BH's levels beyond the last still say who asks; the others are zero. */
-    return leaf == 0xb ? &t->entry[t->first[leaf] + 2] : &nothing;
+    /* Topology levels beyond the last still say who asks; the others are zero. */
+    return leaf == 0xb || leaf == 0x1f ? &t->entry[t->first[leaf] + 2] : &nothing;
 }
 
-uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0)
+void cpuid_dynamic(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
+                   const struct cpuid_state *s, struct cpuid_leaf *l)
+{
+    if (leaf == 1 && s->osxsave)
+        l->ecx |= BIT32(27);
+    if (leaf == 0xd && subleaf == 0 && t->xcr0_allowed != 0)
+        l->ebx = cpuid_xsave_size(t, s->xcr0, false);
+    if (leaf == 0xd && subleaf == 1 && (l->eax & LEAFD1_XSAVEC) != 0)
+        l->ebx = cpuid_xsave_size(t, s->xcr0, true);
+    if (leaf != 1 && leaf != 0xd)
+        l->ecx = (l->ecx & ~0xffu) | (subleaf & 0xff);
+}
+
+uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)
 {
     uint32_t size = XSAVE_LEGACY_SIZE;
 
     for (uint32_t i = 2; i < t->count[0xd]; i++) {
         const struct cpuid_leaf *l = &t->entry[t->first[0xd] + i];
 
-        if ((xcr0 & BIT(i)) != 0 && l->ebx + l->eax > size)
+        if ((xcr0 & BIT(i)) == 0)
+            continue;
+        if (compacted)
+            size = ((l->ecx & LEAFD_ALIGN64) != 0 ? (size + 63) & ~63u : size) + l->eax;
+        else if (l->ebx + l->eax > size)
             size = l->ebx + l->eax;
     }
     return size;

@@ -6,12 +6,17 @@
 #ifndef GUEST_CPUID_H
 #define GUEST_CPUID_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define CPUID_BASIC_MAX    0x16u       /* highest basic leaf */
-#define CPUID_EXTENDED_MAX 0x80000008u /* highest extended leaf */
-#define CPUID_HYPERVISOR   0x40000000u /* signature leaf, the only one of its range */
-#define CPUID_ENTRIES      72
+#define CPUID_BASIC_MAX     0x1fu       /* highest basic leaf, where the CPU has it too */
+#define CPUID_BASIC_MAX_OLD 0x16u       /* else */
+#define CPUID_EXTENDED_MAX  0x80000008u /* highest extended leaf */
+#define CPUID_HYPERVISOR    0x40000000u /* signature leaf, the only one of its range */
+#define CPUID_ENTRIES       80
+
+/* Leaves that cpuid_dynamic() completes: bit n for leaf n. */
+#define CPUID_DYNAMIC       (1u << 0x1 | 1u << 0xb | 1u << 0xd | 1u << 0x1f)
 
 struct cpuid_leaf {
     uint32_t eax, ebx, ecx, edx;
@@ -52,10 +57,24 @@ static inline unsigned cpuid_phys_bits(const struct cpuid_table *t)
     return t->extended[8].eax & 0xff;
 }
 
+/* What of the vCPU's registers answers depend on. */
+struct cpuid_state {
+    bool osxsave; /* CR4.OSXSAVE */
+    uint64_t xcr0;
+};
+
 /*
- * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX).
+ * Complete an answer that follows the guest's registers or its input.
+ *   leaf  of CPUID_DYNAMIC
+ *   l     in: what cpuid_lookup() gave
+ */
+void cpuid_dynamic(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
+                   const struct cpuid_state *s, struct cpuid_leaf *l);
+
+/*
+ * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX; compacted: 0DH.1:EBX).
  *   xcr0  a subset of xcr0_allowed
  */
-uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0);
+uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted);
 
 #endif

@@ -21,22 +21,26 @@ static void set_edx_eax(struct vcpu *v, uint64_t value)
     v->arch.gpr[RDX] = value >> 32;
 }
 
+static void complete_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *l)
+{
+    struct cpuid_state s = {(vcpu_get_cr4(&v->arch) & CR4_OSXSAVE) != 0, v->arch.xcr0};
+
+    cpuid_dynamic(&v->cpuid, leaf, subleaf, &s, l);
+}
+
 enum outcome exit_cpuid(struct vcpu *v)
 {
     uint64_t *gpr = v->arch.gpr;
     uint32_t leaf = (uint32_t)gpr[RAX];
     uint32_t subleaf = (uint32_t)gpr[RCX];
-    const struct cpuid_leaf *l = cpuid_lookup(&v->cpuid, leaf, subleaf);
+    struct cpuid_leaf l = *cpuid_lookup(&v->cpuid, leaf, subleaf);
 
-    gpr[RAX] = l->eax;
-    gpr[RBX] = l->ebx;
-    gpr[RCX] = l->ecx;
-    gpr[RDX] = l->edx;
-    /* Two answers follow the guest's own registers. */
-    if (leaf == 1 && (vcpu_get_cr4(&v->arch) & CR4_OSXSAVE) != 0)
-        gpr[RCX] |= BIT32(27);
-    if (leaf == 0xd && subleaf == 0 && v->cpuid.xcr0_allowed != 0)
-        gpr[RBX] = cpuid_xsave_size(&v->cpuid, v->arch.xcr0);
+    if (leaf < 32 && (CPUID_DYNAMIC >> leaf & 1) != 0)
+        complete_cpuid(v, leaf, subleaf, &l);
+    gpr[RAX] = l.eax;
+    gpr[RBX] = l.ebx;
+    gpr[RCX] = l.ecx;
+    gpr[RDX] = l.edx;
     return RESUME_NEXT;
 }
 
@@ -46,7 +50,7 @@ enum outcome exit_rdmsr(struct vcpu *v)
     uint64_t value;
 
     if (!msr_read(v, msr, &value)) {
-        v->refused_msrs++;
+        msr_refused(v, msr, false);
         return exit_refuse(v);
     }
     set_edx_eax(v, value);
@@ -58,7 +62,7 @@ enum outcome exit_wrmsr(struct vcpu *v)
     uint32_t msr = (uint32_t)v->arch.gpr[RCX];
 
     if (!msr_write(v, msr, edx_eax(v))) {
-        v->refused_msrs++;
+        msr_refused(v, msr, true);
         return exit_refuse(v);
     }
     return RESUME_NEXT;

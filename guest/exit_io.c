@@ -130,6 +130,7 @@ enum outcome exit_string(struct linear *l, const struct insn *in)
         if (v->attention || (l->s.rflags & RFLAGS_TF) != 0)
             break;
     }
+    vcpu_skip_bytes(&v->arch, 0); /* an item is done: what a trap flag or STI has to say of it */
     return RESUME;
 }
 

@@ -29,9 +29,11 @@ static const uint32_t fixed_mtrrs[] = {
 _Static_assert(ARRAY_LEN(fixed_mtrrs) == ARRAY_LEN(((struct msr_store *)0)->mtrr_fixed),
                "one store for each");
 
-void msr_reset(struct msr_store *s)
+void msr_reset(struct msr_store *s, bool power_on)
 {
     memset(s, 0, sizeof(*s));
+    if (power_on)
+        return;
     s->mtrr_def_type = MTRR_DEF_ENABLED;
     for (size_t i = 0; i < ARRAY_LEN(s->mtrr_fixed); i++)
         s->mtrr_fixed[i] = MTRR_WB;
@@ -86,6 +88,10 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
         *value = lapic_read_base(&v->lapic);
         return true;
     }
+    if (msr == MSR_TSC_ADJUST) {
+        *value = v->tsc_skew;
+        return true;
+    }
     uint64_t *mtrr = find_mtrr(&v->msrs, msr);
 
     if (mtrr != NULL) {
@@ -112,12 +118,16 @@ static void write_tsc_deadline(struct vcpu *v, uint64_t value)
     platform_write_tsc_deadline(v, value == 0 ? 0 : time_of_tsc(v, value));
 }
 
-/* An armed deadline is a value of the TSC: when the TSC jumps, so does the moment. */
-static void write_tsc(struct vcpu *v, uint64_t value)
+/*
+ * A write of the TSC or of IA32_TSC_ADJUST, which is the sum of what writes added since reset: the
+ * skew. SDM 3B "IA32_TSC_ADJUST Register Support". An armed deadline is a value of the TSC: when the
+ * TSC jumps, so does the moment.
+ */
+static void write_skew(struct vcpu *v, uint64_t skew)
 {
     bool armed = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm)) != 0;
 
-    v->tsc_skew = value - vm_now(v->vm);
+    v->tsc_skew = skew;
     vcpu_set_tsc_offset(&v->arch, v->tsc_skew - v->vm->tsc_start);
     if (armed)
         write_tsc_deadline(v, v->tsc_deadline);
@@ -169,7 +179,8 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     if (mtrr != NULL)
         return write_mtrr(v, mtrr, msr, value);
     switch (msr) {
-    case MSR_TSC: write_tsc(v, value); return true;
+    case MSR_TSC: write_skew(v, value - vm_now(v->vm)); return true;
+    case MSR_TSC_ADJUST: write_skew(v, value); return true;
     case MSR_APIC_BASE: return platform_write_apic_base(v, value);
     case MSR_BIOS_SIGN_ID: /* the first half of reading the microcode revision */
     case MSR_MISC_ENABLE: return true;
@@ -177,4 +188,19 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_DEBUGCTL: return value == 0;
     default: return false;
     }
+}
+
+void msr_refused(struct vcpu *v, uint32_t msr, bool write)
+{
+    struct msr_store *s = &v->msrs;
+
+    v->refused_msrs++;
+    for (uint32_t i = 0; i < s->refused_count; i++) {
+        if (s->refused[i] == msr)
+            return;
+    }
+    if (s->refused_count == MSR_REFUSED_MAX)
+        return;
+    s->refused[s->refused_count++] = msr;
+    vm_log(v->vm, "vCPU %u: %s of MSR %x refused (#GP)", v->index, write ? "write" : "read", msr);
 }

@@ -13,15 +13,24 @@ struct vcpu;
 
 #define MSR_MTRR_VARIABLE 8 /* base/mask pairs */
 
-/* MSRs that only keep what the guest wrote: all its RAM is write-back by EPT and PAT. */
+#define MSR_REFUSED_MAX   16
+
 struct msr_store {
+    /* These only keep what the guest wrote: all its RAM is write-back by EPT and PAT. */
     uint64_t mtrr_def_type;
     uint64_t mtrr_variable[2 * MSR_MTRR_VARIABLE];
     uint64_t mtrr_fixed[11];
+
+    uint32_t refused[MSR_REFUSED_MAX]; /* numbers that were logged */
+    uint32_t refused_count;
 };
 
-/* Values after power-on: MTRRs enabled, default write-back, as firmware leaves them. */
-void msr_reset(struct msr_store *s);
+/*
+ * Values at the start of a life.
+ *   power_on  MTRRs as the CPU has them after reset, off: there is a firmware to set them up. Else
+ *             enabled, default write-back, as firmware leaves them
+ */
+void msr_reset(struct msr_store *s, bool power_on);
 
 /*
  * Carry out RDMSR or WRMSR.
@@ -30,5 +39,8 @@ void msr_reset(struct msr_store *s);
  */
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+
+/* Count a refusal; log the first one of each of up to MSR_REFUSED_MAX MSRs. */
+void msr_refused(struct vcpu *v, uint32_t msr, bool write);
 
 #endif

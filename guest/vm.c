@@ -127,7 +127,7 @@ static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
     struct cpuid_identity id = {v->index, vm->config->vcpu_count, vm->tsc_hz};
 
     cpuid_build(&v->cpuid, &id);
-    msr_reset(&v->msrs);
+    msr_reset(&v->msrs, vm->config->type == GUEST_FIRMWARE);
     v->tsc_skew = 0;
     vcpu_reset(&v->arch, start, 0 - vm->tsc_start);
     platform_set_apic_mode(v);

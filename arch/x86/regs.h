@@ -48,6 +48,7 @@
 #define RFLAGS_TF             0x00000100ull /* [8]  trap */
 #define RFLAGS_IF             0x00000200ull /* [9]  interrupt enable */
 #define RFLAGS_DF             0x00000400ull /* [10] direction */
+#define RFLAGS_RF             0x00010000ull /* [16] resume */
 #define RFLAGS_VM             0x00020000ull /* [17] virtual-8086 mode */
 #define RFLAGS_AC             0x00040000ull /* [18] alignment check / access control */
 

@@ -233,10 +233,16 @@ void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
 /* Run the guest until something needs attention, then say what. */
 void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out);
 
-/* Go on behind the instruction that caused the last exit (also ends STI/MOV SS blocking). */
+/*
+ * Go on behind the instruction that caused the last exit: STI/MOV SS blocking and RF end, and with
+ * RFLAGS.TF the guest gets its #DB. No event is set yet.
+ */
 void vcpu_skip(struct vcpu_arch *a);
 
-/* The same where the hardware does not give the instruction's length (EXIT_MMIO). len: 1..15. */
+/*
+ * The same where the hardware does not give the instruction's length (EXIT_MMIO).
+ *   len  1..15; 0: one iteration of a repeated instruction is done, which is to go on
+ */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len);
 
 /* --- events --------------------------------------------------------------------------------- */

@@ -207,22 +207,28 @@ void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
     scripted_exit(a, out);
 }
 
+static void end_instruction(struct vcpu_arch *a)
+{
+    vcpu_fake.sti_blocking = false;
+    vcpu_fake.state.rflags &= ~RFLAGS_RF;
+    if ((vcpu_fake.state.rflags & RFLAGS_TF) != 0)
+        vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
+}
+
 void vcpu_skip(struct vcpu_arch *a)
 {
-    (void)a;
     vcpu_fake.state.rip += vcpu_fake.insn_len;
-    vcpu_fake.sti_blocking = false;
     vcpu_fake.skips++;
+    end_instruction(a);
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    (void)a;
-    if (len < 1 || len > 15)
+    if (len > 15)
         fail("no instruction has that length");
     vcpu_fake.state.rip += len;
-    vcpu_fake.sti_blocking = false;
-    vcpu_fake.skip_bytes++;
+    vcpu_fake.skip_bytes += len != 0;
+    end_instruction(a);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */

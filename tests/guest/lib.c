@@ -288,8 +288,9 @@ static void exception_handle(struct trap_frame *frame)
     __asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
     for (const struct fixup *f = fixup_start; f < fixup_end; f++) {
         if (f->faulting == frame->rip) {
-            this_cpu()->trap = (struct trap){(unsigned)frame->vector, frame->error, cr2};
+            this_cpu()->trap = (struct trap){(unsigned)frame->vector, frame->error, cr2, frame->rip};
             frame->rip = f->resume;
+            frame->rflags &= ~BIT(8); /* TF */
             return;
         }
     }

@@ -272,11 +272,12 @@ struct trap {
     unsigned vector; /* 0..31, or TRAP_NONE */
     uint64_t error;  /* error code, 0 where the vector has none */
     uint64_t cr2;    /* CR2 at that moment, whatever the vector */
+    uint64_t rip;    /* where it would have gone on */
 };
 
 /*
  * One instruction that may fault, for inline assembly: after an exception the program goes on
- * behind it and trap_last() tells which. Use with trap_clear() and a "memory" clobber.
+ * behind it, with RFLAGS.TF = 0, and trap_last() tells which. Use with trap_clear() and a "memory" clobber.
  */
 #define FAULTS(instruction)                                                                        \
     "771: " instruction "\n772:\n"                                                                 \

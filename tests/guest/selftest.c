@@ -8,7 +8,7 @@
  * the XSAVE Feature Set"; data sheets of the chips; PCI Local Bus Specification 3.0 "Configuration
  * Space Decoding".
  */
-#include "tests/guest/lib.h"
+#include "tests/guest/selftest.h"
 
 #define VECTOR_TIMER        0x40u
 #define VECTOR_IOAPIC       0x41u
@@ -36,15 +36,7 @@
 /* An address above the first 4 GiB: start.S maps nothing there. */
 #define ABSENT_ADDR         0x100000123ull
 
-/* What each check is given: the counts so far and what was measured at the start. */
-struct test {
-    unsigned passed, failed;
-    uint64_t tsc_hz;
-    uint64_t lapic_hz; /* local APIC timer, divided by 1 */
-    uint32_t features; /* CPUID.1:ECX */
-};
-
-static void expect(struct test *t, const char *name, uint64_t got, uint64_t want)
+void expect(struct test *t, const char *name, uint64_t got, uint64_t want)
 {
     if (got == want) {
         con_printf("ok %s\n", name);
@@ -77,7 +69,7 @@ static void expect_range(struct test *t, const char *name, uint64_t got, uint64_
     }
 }
 
-static bool has(const struct test *t, uint32_t feature, const char *name)
+bool has(const struct test *t, uint32_t feature, const char *name)
 {
     if ((t->features & feature) == feature)
         return true;
@@ -879,6 +871,7 @@ void guest_main(void)
     test_page_fault(&t);
     test_debug_exception(&t);
     test_xsetbv(&t);
+    test_cpu(&t);
     test_unclaimed_ports(&t);
     test_pic_probe(&t);
     test_pm_timer(&t);

@@ -106,7 +106,8 @@ static void test_cpuid_leaf_d_sizes_follow_xcr0(void **state)
         assert_int_equal(r[EDX], 0);
     }
     small_vm_cpuid(0xd, 1, r);
-    assert_int_equal(r[EAX], 1); /* XSAVEOPT; no XSAVEC, XSAVES */
+    assert_int_equal(r[EAX], 7); /* XSAVEOPT, XSAVEC, XGETBV 1; no XSAVES */
+    assert_int_equal(r[ECX] | r[EDX], 0);
     small_vm_cpuid(0xd, 2, r);
     assert_int_equal(r[EAX], 256);
     assert_int_equal(r[EBX], 576);
@@ -114,6 +115,32 @@ static void test_cpuid_leaf_d_sizes_follow_xcr0(void **state)
     assert_int_equal(r[EAX] | r[EBX], 0);
     small_vm_cpuid(0xd, 9, r);
     assert_int_equal(r[EAX] | r[EBX], 0);
+}
+
+/* Compacted: in order, without gaps, but for what ECX [1] aligns. */
+static void test_cpuid_leaf_d_compacted_size(void **state)
+{
+    uint32_t r[4];
+
+    (void)state;
+    cpu->arch.xcr0 = 0xe7;
+    small_vm_cpuid(0xd, 1, r);
+    assert_int_equal(r[EBX], 576 + 256 + 64 + 512 + 1024);
+    cpu->arch.xcr0 = 3;
+    small_vm_cpuid(0xd, 1, r);
+    assert_int_equal(r[EBX], 576);
+    cpuid_fake_set(0xd, 5, 60, 1088, 0, 0);
+    cpuid_fake_set(0xd, 6, 512, 1152, 2 | 4, 0);
+    rebuild();
+    cpu->arch.xcr0 = 0xe7;
+    small_vm_cpuid(0xd, 1, r);
+    assert_int_equal(r[EBX], 576 + 256 + 64 + 512 + 1024);
+    small_vm_cpuid(0xd, 6, r);
+    assert_int_equal(r[ECX], 2);
+    cpuid_fake_set(0xd, 1, 1, 0, 0, 0); /* without XSAVEC the size says nothing */
+    rebuild();
+    small_vm_cpuid(0xd, 1, r);
+    assert_int_equal(r[EBX], 0);
 }
 
 static void test_cpuid_without_avx512_hides_its_features(void **state)
@@ -150,15 +177,33 @@ static void test_cpuid_leaf_7_has_no_unknown_feature(void **state)
 
     (void)state;
     small_vm_cpuid(7, 0, r);
-    assert_int_equal(r[EAX], 0);
+    assert_int_equal(r[EAX], 1);
     assert_int_equal(r[EBX] & (BIT_OF(2) | BIT_OF(4) | BIT_OF(11) | BIT_OF(12) | BIT_OF(14) |
                                BIT_OF(15) | BIT_OF(25)),
                      0); /* SGX HLE RTM PQM MPX PQE PT */
     assert_int_equal(r[ECX] & (BIT_OF(3) | BIT_OF(4) | BIT_OF(5) | BIT_OF(7) | BIT_OF(16)),
                      0);                 /* PKU OSPKE WAITPKG CET LA57 */
-    assert_int_equal(r[EDX], BIT_OF(4)); /* no IA32_SPEC_CTRL: it is not an MSR here */
+    assert_int_equal(r[EBX] & BIT_OF(1), BIT_OF(1)); /* TSC_ADJUST */
+    assert_int_equal(r[ECX] & BIT_OF(2), BIT_OF(2)); /* UMIP */
+    /* FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; no IA32_SPEC_CTRL: it is not an MSR here */
+    assert_int_equal(r[EDX], 0x804510);
     small_vm_cpuid(7, 1, r);
     assert_int_equal(r[EAX] | r[EBX] | r[ECX] | r[EDX], 0);
+    cpuid_fake_set(7, 1, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff);
+    rebuild();
+    small_vm_cpuid(7, 1, r);
+    assert_int_equal(r[EAX], 0x801cb7);
+    assert_int_equal(r[EBX] | r[ECX], 0);
+    assert_int_equal(r[EDX], 0x4430);
+    small_vm_cpuid(7, 2, r);
+    assert_int_equal(r[EAX] | r[EBX] | r[ECX] | r[EDX], 0);
+    cpuid_fake_set(7, 0, 0, 0, 0, 0);
+    rebuild();
+    small_vm_cpuid(7, 0, r);
+    assert_int_equal(r[EAX], 0);
+    assert_int_equal(r[EBX], BIT_OF(1)); /* emulated */
+    small_vm_cpuid(7, 1, r);
+    assert_int_equal(r[EAX] | r[EDX], 0);
 }
 
 static void test_cpuid_hides_what_the_hardware_cannot_virtualize(void **state)
@@ -195,8 +240,99 @@ static void test_cpuid_topology_is_one_core(void **state)
     assert_int_equal(r[EBX], 0);
     assert_int_equal(r[ECX] & 0xff00, 0); /* level type invalid: the end */
     small_vm_cpuid(0xb, 77, r);
-    assert_int_equal(r[EBX], 0);
-    assert_int_equal(r[ECX] & 0xff00, 0);
+    assert_int_equal(r[EAX] | r[EBX], 0);
+    assert_int_equal(r[ECX], 77);
+    small_vm_cpuid(0xb, 0x12345, r);
+    assert_int_equal(r[ECX], 0x45);
+}
+
+static void rebuild_as(uint32_t apic_id, uint32_t count, uint64_t tsc_hz)
+{
+    struct cpuid_identity id = {apic_id, count, tsc_hz};
+
+    cpuid_build(&cpu->cpuid, &id);
+}
+
+/* Every leaf that numbers processors says the same. */
+static void test_cpuid_topology_of_many(void **state)
+{
+    static const struct {
+        uint32_t count, bits;
+    } cases[] = {
+        {2, 1},
+        {3, 2},
+        {4, 2},
+        {5, 3},
+        {8, 3},
+    };
+    uint32_t r[4], f[4];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        uint32_t count = cases[i].count;
+        uint32_t id = count - 1;
+
+        rebuild_as(id, count, SMALL_VM_TSC_HZ);
+        small_vm_cpuid(1, 0, r);
+        assert_int_equal(r[EBX] >> 24, id);
+        assert_int_equal(r[EBX] >> 16 & 0xff, count);
+        assert_int_equal(r[EDX] & BIT_OF(28), BIT_OF(28));
+        small_vm_cpuid(4, 0, r);
+        assert_int_equal(r[EAX] >> 26, BIT_OF(cases[i].bits) - 1); /* cores */
+        assert_int_equal(r[EAX] >> 14 & 0xfff, 0);                 /* nobody shares level 1 */
+        for (uint32_t level = 0; level < 4; level++) {
+            small_vm_cpuid(0xb, level, r);
+            small_vm_cpuid(0x1f, level, f);
+            assert_memory_equal(r, f, sizeof(r));
+            assert_int_equal(r[EDX], id);
+            assert_int_equal(r[ECX] & 0xff, level);
+            assert_int_equal(r[ECX] >> 8, level < 2 ? level + 1 : 0);
+            assert_int_equal(r[EAX], level == 1 ? cases[i].bits : 0);
+            assert_int_equal(r[EBX], level == 0 ? 1 : level == 1 ? count : 0);
+        }
+    }
+}
+
+static void test_cpuid_level_3_cache_is_shared(void **state)
+{
+    uint32_t r[4];
+
+    (void)state;
+    cpuid_fake_set(4, 3, 0xfc1fc163, 0x02c0003f, 0xffff, 4);
+    rebuild_as(1, 3, SMALL_VM_TSC_HZ);
+    small_vm_cpuid(4, 3, r);
+    assert_int_equal(r[EAX], 0x0c00c163); /* 4 IDs of cores, all of them share it */
+    assert_int_equal(r[EDX], 4);
+    small_vm_cpuid(4, 2, r);
+    assert_int_equal(r[EAX], 0x0c000143);
+}
+
+static void test_cpuid_leaf_1f_only_where_the_cpu_has_it(void **state)
+{
+    uint32_t highest[4], r[4];
+
+    (void)state;
+    cpuid_fake_set(0, 0, 0x16, 0x756e6547, 0x6c65746e, 0x49656e69);
+    rebuild();
+    small_vm_cpuid(0, 0, r);
+    assert_int_equal(r[EAX], 0x16);
+    small_vm_cpuid(0x16, 0, highest);
+    small_vm_cpuid(0x17, 0, r);
+    assert_memory_equal(r, highest, sizeof(r));
+}
+
+/* SDM 2A "CPUID", 15H: TSC = ECX * EBX / EAX, of which ECX has 32 bits. */
+static void test_cpuid_15h_above_4_ghz(void **state)
+{
+    static const uint64_t hz[] = {4294967295, 4294967296, 5700000000, 12000000001};
+    uint32_t r[4];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(hz); i++) {
+        rebuild_as(0, 1, hz[i]);
+        small_vm_cpuid(0x15, 0, r);
+        assert_in_range(hz[i] - (uint64_t)r[ECX] * r[EBX] / r[EAX], 0, 2);
+    }
 }
 
 static void test_cpuid_caches_belong_to_one_core(void **state)
@@ -227,17 +363,17 @@ static void test_cpuid_15h_gives_the_tsc_frequency(void **state)
 
 static void test_cpuid_unknown_leaf_gives_the_highest_basic_one(void **state)
 {
-    static const uint32_t unknown[] = {0x17,       0x1000,     0x40000001,
+    static const uint32_t unknown[] = {0x20,       0x1000,     0x40000001,
                                        0x7fffffff, 0x80000009, 0xffffffff};
     uint32_t highest[4], r[4];
 
     (void)state;
     small_vm_cpuid(0, 0, r);
-    assert_int_equal(r[EAX], 0x16);
+    assert_int_equal(r[EAX], 0x1f);
     assert_memory_equal(&r[EBX], "Genu", 4);
-    small_vm_cpuid(0x16, 0, highest);
+    small_vm_cpuid(0x1f, 1, highest);
     for (unsigned i = 0; i < ARRAY_LEN(unknown); i++) {
-        small_vm_cpuid(unknown[i], 3, r);
+        small_vm_cpuid(unknown[i], 1, r);
         assert_memory_equal(r, highest, sizeof(r));
     }
 }
@@ -267,6 +403,10 @@ static void test_cpuid_extended_leaves(void **state)
     small_vm_cpuid(0x80000008, 0, r);
     assert_int_equal(r[EAX], 0x3027);
     assert_int_equal(r[EBX], 0);
+    cpuid_fake_set(0x80000008, 0, 0x3934, 0x200, 0, 0); /* with LA57, which is not offered */
+    rebuild();
+    small_vm_cpuid(0x80000008, 0, r);
+    assert_int_equal(r[EAX], 0x3034);
 }
 
 static void test_cpuid_only_low_halves_count(void **state)
@@ -277,8 +417,77 @@ static void test_cpuid_only_low_halves_count(void **state)
     cpu->arch.gpr[RAX] = 0xffffffff00000000;
     cpu->arch.gpr[RCX] = 0xffffffff00000000;
     assert_true(small_vm_exit(&x));
-    assert_int_equal(cpu->arch.gpr[RAX], 0x16);
+    assert_int_equal(cpu->arch.gpr[RAX], 0x1f);
     assert_int_equal(cpu->arch.gpr[RBX] >> 32, 0);
+}
+
+/* Without performance monitoring every sign of it is absent. */
+static void test_no_performance_monitoring(void **state)
+{
+    static const uint32_t msrs[] = {0xc1,  0x186, 0x309, 0x345, 0x38d,
+                                    0x38e, 0x38f, 0x390, 0x3f1, 0x600};
+    struct vcpu_exit x = {.kind = EXIT_RDPMC};
+    uint64_t value;
+    uint32_t r[4];
+
+    (void)state;
+    small_vm_cpuid(0xa, 0, r);
+    assert_int_equal(r[EAX] | r[EBX] | r[ECX] | r[EDX], 0);
+    small_vm_cpuid(1, 0, r);
+    assert_int_equal(r[ECX] & BIT_OF(15), 0); /* PDCM */
+    for (unsigned i = 0; i < ARRAY_LEN(msrs); i++)
+        assert_false(small_vm_rdmsr(msrs[i], &value));
+    assert_true(small_vm_exit(&x));
+    small_vm_expect_gp();
+}
+
+/* MONITOR and MWAIT: not in CPUID, and #UD. */
+static void test_no_monitor(void **state)
+{
+    struct vcpu_exit x = {.kind = EXIT_VMX_INSN};
+    uint32_t r[4];
+
+    (void)state;
+    small_vm_cpuid(5, 0, r);
+    assert_int_equal(r[EAX] | r[EBX] | r[ECX] | r[EDX], 0);
+    small_vm_cpuid(6, 0, r);
+    assert_int_equal(r[EAX], BIT_OF(2)); /* ARAT */
+    assert_int_equal(r[EBX] | r[ECX] | r[EDX], 0);
+    assert_true(small_vm_exit(&x));
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_UD);
+}
+
+/* --- single step ------------------------------------------------------------------------------ */
+
+/* RFLAGS.TF: #DB behind an instruction that was emulated, before an interrupt that waits. */
+static void test_single_step_over_an_emulated_instruction(void **state)
+{
+    struct vcpu_exit x = {.kind = EXIT_CPUID};
+    uint64_t rip = vcpu_fake.state.rip;
+
+    (void)state;
+    vcpu_fake.state.rflags |= RFLAGS_TF | RFLAGS_RF;
+    assert_true(small_vm_exit(&x));
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_DB);
+    small_vm_expect_none();
+    assert_int_equal(vcpu_fake.state.rip, rip + 2);
+    assert_int_equal(vcpu_fake.state.rflags & RFLAGS_RF, 0);
+    small_vm_out(0x80, 1, 0);
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_DB);
+    assert_false(small_vm_rdmsr(0x12345678, &rip)); /* a fault: no trap behind it */
+    small_vm_expect_none();
+}
+
+/* The write asks for an NMI; the trap behind it comes first. */
+static void test_single_step_goes_before_an_nmi(void **state)
+{
+    (void)state;
+    vcpu_fake.state.rflags |= RFLAGS_TF;
+    small_vm_mmio_write(0xfee00300, 0x44400); /* to itself */
+    small_vm_expect(EVENT_EXCEPTION, VECTOR_DB);
+    vcpu_fake.state.rflags &= ~RFLAGS_TF;
+    small_vm_run();
+    small_vm_expect(EVENT_NMI, VECTOR_NMI);
 }
 
 /* --- MSRs ------------------------------------------------------------------------------------- */
@@ -286,7 +495,7 @@ static void test_cpuid_only_low_halves_count(void **state)
 static void test_unknown_msr_is_gp_and_counted(void **state)
 {
     static const uint32_t unknown[] = {
-        0x3b,  0x48,      0x9b,  0xc1,  0x186,      0x38f,      0x480,
+        0x140, 0x48,      0x9b,  0xc1,  0x186,      0x38f,      0x480,
         0x48b, 0x570,     0x60f, 0x6e1, 0x7ff,      0x900,      0x210,
         0x251, 0x26f + 1, 0x2a0, 0,     0xffffffff, 0xc0010015, 0x40000000,
     };
@@ -300,6 +509,29 @@ static void test_unknown_msr_is_gp_and_counted(void **state)
     }
     assert_int_equal(cpu->refused_msrs, refused + 2 * ARRAY_LEN(unknown));
     assert_int_equal(vcpu_fake.skips, 0);
+}
+
+/* One line for each number, and not more than sixteen. */
+static void test_refused_msrs_are_named_once(void **state)
+{
+    uint64_t value;
+
+    (void)state;
+    assert_false(small_vm_rdmsr(0x140, &value));
+    assert_false(small_vm_rdmsr(0x140, &value));
+    assert_false(small_vm_wrmsr(0x140, 0));
+    assert_int_equal(small_vm_logged("vCPU 0: read of MSR 140 refused (#GP)"), 1);
+    assert_false(small_vm_wrmsr(0x48, 0));
+    assert_int_equal(small_vm_logged("vCPU 0: write of MSR 48 refused (#GP)"), 1);
+    for (uint32_t msr = 0x20000000; msr < 0x20000100; msr++) {
+        host_fake.tsc += SMALL_VM_TSC_HZ; /* it is not the limit of lines in a second */
+        assert_false(small_vm_rdmsr(msr, &value));
+    }
+    assert_int_equal(cpu->msrs.refused_count, MSR_REFUSED_MAX);
+    assert_int_equal(cpu->refused_msrs, 4 + 0x100);
+    host_fake_clear_text();
+    assert_false(small_vm_rdmsr(0x30000000, &value));
+    assert_int_equal(small_vm_logged("MSR"), 0);
 }
 
 static void test_feature_control_is_locked_without_vmx(void **state)
@@ -394,6 +626,36 @@ static void test_tsc_write_moves_offset_not_the_devices(void **state)
     assert_true(small_vm_wrmsr(0x10, 5000000));
     assert_int_equal(host_fake.tsc + cpu->arch.tsc_offset, 5000000);
     assert_int_equal(vm_now(vm), now);
+}
+
+/* SDM 3B "IA32_TSC_ADJUST Register Support". */
+static void test_tsc_adjust_and_tsc_move_together(void **state)
+{
+    uint64_t tsc = host_fake.tsc + cpu->arch.tsc_offset;
+    uint64_t value;
+
+    (void)state;
+    assert_true(small_vm_rdmsr(0x3b, &value));
+    assert_int_equal(value, 0);
+    assert_true(small_vm_wrmsr(0x3b, 0 - 77ull));
+    assert_int_equal(host_fake.tsc + cpu->arch.tsc_offset, tsc - 77);
+    assert_true(small_vm_wrmsr(0x10, tsc + 1000));
+    assert_true(small_vm_rdmsr(0x3b, &value));
+    assert_int_equal(value, 1000);
+    assert_true(small_vm_wrmsr(0x3b, 0));
+    assert_int_equal(host_fake.tsc + cpu->arch.tsc_offset, tsc);
+}
+
+static void test_mtrrs_at_power_on_are_off(void **state)
+{
+    uint64_t value;
+
+    (void)state;
+    msr_reset(&cpu->msrs, true);
+    assert_true(small_vm_rdmsr(0x2ff, &value));
+    assert_int_equal(value, 0);
+    assert_true(small_vm_rdmsr(0x250, &value));
+    assert_int_equal(value, 0);
 }
 
 static void deadline_mode(void)
@@ -659,18 +921,28 @@ int main(void)
         TEST(test_cpuid_x2apic_and_deadline_whatever_the_host_has),
         TEST(test_cpuid_osxsave_follows_cr4),
         TEST(test_cpuid_leaf_d_sizes_follow_xcr0),
+        TEST(test_cpuid_leaf_d_compacted_size),
         TEST(test_cpuid_without_avx512_hides_its_features),
         TEST(test_cpuid_without_xsave),
         TEST(test_cpuid_leaf_7_has_no_unknown_feature),
         TEST(test_cpuid_hides_what_the_hardware_cannot_virtualize),
         TEST(test_cpuid_topology_is_one_core),
+        TEST(test_cpuid_topology_of_many),
+        TEST(test_cpuid_level_3_cache_is_shared),
+        TEST(test_cpuid_leaf_1f_only_where_the_cpu_has_it),
+        TEST(test_cpuid_15h_above_4_ghz),
         TEST(test_cpuid_caches_belong_to_one_core),
         TEST(test_cpuid_15h_gives_the_tsc_frequency),
         TEST(test_cpuid_unknown_leaf_gives_the_highest_basic_one),
         TEST(test_cpuid_hypervisor_leaf_has_our_name),
         TEST(test_cpuid_extended_leaves),
         TEST(test_cpuid_only_low_halves_count),
+        TEST(test_no_performance_monitoring),
+        TEST(test_no_monitor),
+        TEST(test_single_step_over_an_emulated_instruction),
+        TEST(test_single_step_goes_before_an_nmi),
         TEST(test_unknown_msr_is_gp_and_counted),
+        TEST(test_refused_msrs_are_named_once),
         TEST(test_feature_control_is_locked_without_vmx),
         TEST(test_constant_msrs),
         TEST(test_mtrr_default_type_is_checked),
@@ -680,6 +952,8 @@ int main(void)
         TEST(test_tsc_deadline_round_trip_and_interrupt),
         TEST(test_tsc_deadline_counts_in_the_tsc_the_guest_wrote),
         TEST(test_tsc_write_moves_an_armed_deadline),
+        TEST(test_tsc_adjust_and_tsc_move_together),
+        TEST(test_mtrrs_at_power_on_are_off),
         TEST(test_tsc_deadline_in_the_past_interrupts_at_once),
         TEST(test_tsc_deadline_far_away_does_not_wrap),
         TEST(test_x2apic_msrs_need_x2apic_mode),

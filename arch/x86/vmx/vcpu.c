@@ -347,15 +347,46 @@ static void decode_exception(struct vcpu_exit *x)
                 vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_NMI);
 }
 
-/* SDM 3C "Information for VM Exits Due to Vectored Events": DR6 and DR7 are as before the #DB. */
-static void deliver_debug_state(void)
+static bool in_64bit_code(void)
 {
-    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & QUAL_DB_DR6;
+    return (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0 &&
+           (vmread(VMCS_GUEST_CS_ACCESS) & ACCESS_L) != 0;
+}
+
+static inline void advance(uint64_t len)
+{
+    uint64_t from = vmread(VMCS_GUEST_RIP);
+    uint64_t to = from + len;
+
+    if (((from ^ to) >> 32) != 0 && !in_64bit_code())
+        to = (uint32_t)to; /* EIP wraps */
+    vmwrite(VMCS_GUEST_RIP, to);
+}
+
+/* DR6 as #DB leaves it. causes: [14:13] BS, BD; [3:0] B3..B0. */
+static void add_debug_causes(uint64_t causes)
+{
     uint64_t dr6;
 
     __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
-    __asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~0xfull) | causes));
+    __asm__ volatile("mov %0, %%dr6" : : "r"((dr6 & ~0xfull) | (causes & DEBUG_CAUSES)));
+}
+
+/*
+ * SDM 3C "Information for VM Exits Due to Vectored Events": DR6 and DR7 are as before the #DB.
+ * INT1 stands at itself, and is to be left behind. "Checks on Guest Non-Register State": behind STI
+ * or MOV SS a single step has to be pending, though the injected #DB then replaces it.
+ */
+static void deliver_debug_state(void)
+{
+    uint64_t shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS);
+
+    add_debug_causes(vmread(VMCS_EXIT_QUALIFICATION));
     vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+    if (field_get(vmread(VMCS_EXIT_INTR_INFO), INTR_INFO_TYPE) == INTR_TYPE_PRIVILEGED)
+        advance(vmread(VMCS_EXIT_INSN_LENGTH));
+    if (shadow != 0 && (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0)
+        vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | DEBUG_BS);
 }
 
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
@@ -438,36 +469,47 @@ void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
         decode_exit(a, out, reason);
 }
 
-static bool in_64bit_code(void)
+/*
+ * What an instruction's end brings besides: RF and the shadow of STI or MOV SS are over, and traps
+ * of the debugger come: the single step, and data breakpoints that a MOV SS before held back.
+ * SDM 3C "Delivery of Pending Debug Exceptions after VM Entry" would lose them where an interrupt
+ * is injected; as an event set for the entry they go first.
+ */
+static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t blocking)
 {
-    return (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0 &&
-           (vmread(VMCS_GUEST_CS_ACCESS) & ACCESS_L) != 0;
+    uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG);
+    uint64_t causes = pending & DEBUG_ENABLED ? pending & DEBUG_CAUSES : 0;
+
+    vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+            blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+    if (rflags & RFLAGS_TF)
+        causes |= DEBUG_BS;
+    if (causes == 0)
+        return;
+    add_debug_causes(causes);
+    vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
 }
 
-static inline void skip(uint64_t len)
+static inline void skip(struct vcpu_arch *a, uint64_t len)
 {
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    uint64_t from = vmread(VMCS_GUEST_RIP);
-    uint64_t to = from + len;
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
 
-    if (((from ^ to) >> 32) != 0 && !in_64bit_code())
-        to = (uint32_t)to; /* EIP wraps */
-    vmwrite(VMCS_GUEST_RIP, to);
-    if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-                blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+    advance(len);
+    if ((rflags & (RFLAGS_TF | RFLAGS_RF)) | (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)))
+        end_instruction(a, rflags, blocking);
 }
 
 void vcpu_skip(struct vcpu_arch *a)
 {
-    (void)a;
-    skip(vmread(VMCS_EXIT_INSN_LENGTH));
+    skip(a, vmread(VMCS_EXIT_INSN_LENGTH));
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    (void)a;
-    skip(len);
+    skip(a, len);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */

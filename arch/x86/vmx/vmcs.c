@@ -42,15 +42,18 @@ void vmwrite_checked(uint64_t field, uint64_t value)
 uint64_t vmcs_cr4_allowed(void)
 {
     struct cpuid_regs leaf1 = cpuid(1, 0);
-    uint32_t leaf7 = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+    struct cpuid_regs leaf7 = {0};
     uint64_t allowed = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE |
                        CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+    if (cpuid(0, 0).eax >= 7)
+        leaf7 = cpuid(7, 0);
     allowed |= leaf1.ecx & BIT32(17) ? CR4_PCIDE : 0;
     allowed |= leaf1.ecx & BIT32(26) ? CR4_OSXSAVE : 0;
-    allowed |= leaf7 & BIT32(0) ? CR4_FSGSBASE : 0;
-    allowed |= leaf7 & BIT32(7) ? CR4_SMEP : 0;
-    allowed |= leaf7 & BIT32(20) ? CR4_SMAP : 0;
+    allowed |= leaf7.ebx & BIT32(0) ? CR4_FSGSBASE : 0;
+    allowed |= leaf7.ebx & BIT32(7) ? CR4_SMEP : 0;
+    allowed |= leaf7.ebx & BIT32(20) ? CR4_SMAP : 0;
+    allowed |= leaf7.ecx & BIT32(2) ? CR4_UMIP : 0;
     return allowed;
 }
 

@@ -137,6 +137,11 @@
 #define BLOCKING_NMI    0x8u
 #define BLOCKING_ENCLAVE 0x10u /* enclave interruption */
 
+/* Pending debug exceptions, and exit qualification of #DB. */
+#define DEBUG_CAUSES    0x600full /* [14:13] BS, BD; [3:0] B3..B0 */
+#define DEBUG_ENABLED   0x1000ull /* [12] a breakpoint that DR7 enables was met */
+#define DEBUG_BS        0x4000ull /* [14] single step */
+
 /* Guest activity state. */
 #define ACTIVITY_ACTIVE   0u
 #define ACTIVITY_HLT      1u
@@ -183,7 +188,6 @@
 #define REASON_ENTRY_FAILED    0x80000000u /* [31] */
 
 /* Exit qualifications. SDM 3C "Basic VM-Exit Information". */
-#define QUAL_DB_DR6       0x0000600full /* [14:13] BS, BD; [3:0] B3..B0 */
 #define QUAL_CR_NUMBER    0x0000000full /* [3:0]   control register */
 #define QUAL_CR_TYPE      0x00000030ull /* [5:4]   0 MOV to, 1 MOV from, 2 CLTS, 3 LMSW */
 #define QUAL_CR_GPR       0x00000f00ull /* [11:8]  general register */
