@@ -35,6 +35,7 @@ static bool find_operand(struct linear *l, const struct insn *in, const struct v
     if ((gva ^ gpa) % PAGE_SIZE == 0 && gpa % PAGE_SIZE + size <= PAGE_SIZE &&
         (x->u.mmio.write || !writes)) {
         *out = (struct linear_place){.gpa = {gpa}, .len = {(uint8_t)size}};
+        out->is_device = !writes || !insn_reads(in); /* ROM is read, then not written */
         return true;
     }
     return linear_find(l, in->mem.segment, offset, size, writes ? GVA_WRITE : GVA_READ, out);

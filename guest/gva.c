@@ -37,13 +37,13 @@ struct paging {
     unsigned index_bits; /* of the address, per level */
     unsigned entry_size; /* bytes */
     uint64_t root;       /* address of the first table */
+    uint64_t reserved;   /* bits that are 0 in every entry; 32-bit paging: that maps a large page */
 };
 
-/* The rights of an address: those of all its entries together. */
+/* The rights of an address: US and RW have to be 1 in all its entries, XD in none. */
 struct rights {
-    bool user;
-    bool writable;
-    bool no_execute;
+    uint64_t all; /* bits that are 1 in all entries */
+    uint64_t any; /* bits that are 1 in any */
 };
 
 /* What a walk went through, for its accessed and dirty flags; [level - 1]. */
@@ -61,12 +61,28 @@ struct trail {
 
 static struct paging paging_of(const struct gva_context *ctx)
 {
-    if ((ctx->efer & EFER_LMA) != 0)
-        return (struct paging){PAGING_LONG, (ctx->cr4 & CR4_LA57) != 0 ? 5 : 4, 9, 8,
-                               ctx->cr3 & ENTRY_ADDR};
-    if ((ctx->cr4 & CR4_PAE) != 0)
-        return (struct paging){PAGING_PAE, 3, 9, 8, ctx->cr3 & 0xffffffe0ull};
-    return (struct paging){PAGING_32BIT, 2, 10, 4, ctx->cr3 & 0xfffff000ull};
+    bool is_long = (ctx->efer & EFER_LMA) != 0;
+    uint64_t top = is_long ? ENTRY_ADDR : ~ENTRY_XD;                /* long mode ignores [62:52] */
+    unsigned phys_bits = ctx->phys_bits < 40 ? ctx->phys_bits : 40; /* PSE-36 has no more */
+    struct paging p = {PAGING_32BIT,
+                       2,
+                       10,
+                       4,
+                       ctx->cr3 & 0xfffff000ull,
+                       PDE32_RESERVED & ~(BIT(phys_bits - 32 + 13) - 1)};
+
+    if (!is_long && (ctx->cr4 & CR4_PAE) == 0)
+        return p;
+    p = (struct paging){
+        PAGING_PAE, 3, 9, 8, ctx->cr3 & 0xffffffe0ull, top & ~(BIT(ctx->phys_bits) - 1)};
+    if ((ctx->efer & EFER_NXE) == 0)
+        p.reserved |= ENTRY_XD;
+    if (is_long) {
+        p.mode = PAGING_LONG;
+        p.levels = (ctx->cr4 & CR4_LA57) != 0 ? 5 : 4;
+        p.root = ctx->cr3 & ENTRY_ADDR;
+    }
+    return p;
 }
 
 static unsigned level_shift(const struct paging *paging, unsigned level)
@@ -90,36 +106,20 @@ static bool is_leaf(const struct paging *paging, const struct gva_context *ctx, 
     return level <= 3;
 }
 
-/* Reserved bits of the 8-byte formats of PAE and long mode. */
-static uint64_t reserved_long(const struct paging *paging, const struct gva_context *ctx,
-                              unsigned level, bool leaf)
-{
-    bool is_pae = paging->mode == PAGING_PAE;
-    uint64_t top = is_pae ? ~ENTRY_XD : ENTRY_ADDR; /* long mode ignores [62:52] */
-    uint64_t reserved = top & ~(BIT(ctx->phys_bits) - 1);
-
-    if (is_pae && level == 3)
-        return reserved | PDPTE_PAE_RESERVED | ENTRY_XD;
-    if ((ctx->efer & EFER_NXE) == 0)
-        reserved |= ENTRY_XD;
-    if (level >= 4)
-        reserved |= ENTRY_PS;
-    if (leaf && level > 1) /* the page's own offset, but [12] is PAT */
-        reserved |= (BIT(level_shift(paging, level)) - 1) & ~(BIT(13) - 1);
-    return reserved;
-}
-
 /* Bits that must be 0 in a present entry. */
-static uint64_t reserved_bits(const struct paging *paging, const struct gva_context *ctx,
-                              unsigned level, bool leaf)
+static uint64_t reserved_bits(const struct paging *paging, unsigned level, bool leaf)
 {
-    unsigned phys_bits = ctx->phys_bits < 40 ? ctx->phys_bits : 40; /* PSE-36 has no more */
+    bool is_large = leaf && level > 1;
 
-    if (paging->mode != PAGING_32BIT)
-        return reserved_long(paging, ctx, level, leaf);
-    if (level == 1 || !leaf)
-        return 0;
-    return PDE32_RESERVED & ~(BIT(phys_bits - 32 + 13) - 1);
+    if (paging->mode == PAGING_32BIT)
+        return is_large ? paging->reserved : 0;
+    if (paging->mode == PAGING_PAE && level == 3)
+        return paging->reserved | PDPTE_PAE_RESERVED | ENTRY_XD;
+    if (level >= 4)
+        return paging->reserved | ENTRY_PS;
+    if (is_large) /* the page's own offset, but [12] is PAT */
+        return paging->reserved | ((BIT(level_shift(paging, level)) - 1) & ~(BIT(13) - 1));
+    return paging->reserved;
 }
 
 static uint64_t leaf_gpa(const struct paging *paging, unsigned level, uint64_t entry, uint64_t gva)
@@ -131,33 +131,23 @@ static uint64_t leaf_gpa(const struct paging *paging, unsigned level, uint64_t e
     return (entry & ENTRY_ADDR & ~(BIT(level_shift(paging, level)) - 1)) | offset;
 }
 
-/* PDPTEs of PAE have no rights of their own. */
-static void restrict_rights(const struct paging *paging, unsigned level, uint64_t entry,
-                            struct rights *rights)
-{
-    if (paging->mode == PAGING_PAE && level == 3)
-        return;
-    rights->user = rights->user && (entry & ENTRY_US) != 0;
-    rights->writable = rights->writable && (entry & ENTRY_RW) != 0;
-    rights->no_execute = rights->no_execute || (entry & ENTRY_XD) != 0;
-}
-
 /* SDM 3A "Determination of Access Rights". XD is only ever 1 where it is enabled: else reserved. */
 static bool is_allowed(const struct gva_context *ctx, enum gva_access access, struct rights rights)
 {
     bool user = ctx->cpl == 3;
+    bool user_page = (rights.all & ENTRY_US) != 0;
     bool smap = (ctx->cr4 & CR4_SMAP) != 0 && (ctx->rflags & RFLAGS_AC) == 0;
 
-    if (user && !rights.user)
+    if (user && !user_page)
         return false;
     if (access == GVA_FETCH) {
-        bool smep = !user && rights.user && (ctx->cr4 & CR4_SMEP) != 0;
+        bool smep = !user && user_page && (ctx->cr4 & CR4_SMEP) != 0;
 
-        return !rights.no_execute && !smep;
+        return (rights.any & ENTRY_XD) == 0 && !smep;
     }
-    if (!user && rights.user && smap)
+    if (!user && user_page && smap)
         return false;
-    if (access == GVA_READ || rights.writable)
+    if (access == GVA_READ || (rights.all & ENTRY_RW) != 0)
         return true;
     return !user && (ctx->cr0 & CR0_WP) == 0;
 }
@@ -175,7 +165,7 @@ static bool take_entry(const struct paging *paging, const struct gva_context *ct
         return false;
     *leaf = is_leaf(paging, ctx, level, entry);
     *why = PF_PRESENT | PF_RESERVED;
-    return (entry & reserved_bits(paging, ctx, level, *leaf)) == 0;
+    return (entry & reserved_bits(paging, level, *leaf)) == 0;
 }
 
 static uint64_t entry_gpa(const struct paging *paging, uint64_t table, unsigned level, uint64_t gva)
@@ -190,7 +180,7 @@ static enum gva_result walk(struct vm *vm, const struct paging *paging,
                             const struct gva_context *ctx, uint64_t gva, enum gva_access access,
                             uint64_t *gpa, uint32_t *why, struct trail *trail)
 {
-    struct rights rights = {.user = true, .writable = true};
+    struct rights rights = {.all = ~0ull};
     uint64_t table = paging->root;
 
     for (unsigned level = paging->levels; level > 0; level--) {
@@ -205,7 +195,10 @@ static enum gva_result walk(struct vm *vm, const struct paging *paging,
         trail->gpa[level - 1] = at;
         trail->entry[level - 1] = entry;
         trail->leaf = level;
-        restrict_rights(paging, level, entry, &rights);
+        if (paging->mode != PAGING_PAE || level != 3) { /* those have no rights */
+            rights.all &= entry;
+            rights.any |= entry;
+        }
         if (leaf) {
             *why = PF_PRESENT;
             *gpa = leaf_gpa(paging, level, entry, gva);

@@ -137,6 +137,7 @@ bool linear_find(struct linear *l, enum insn_segment segment, uint64_t offset, u
 
     out->len[0] = (uint8_t)(size < left ? size : left);
     out->len[1] = (uint8_t)(size - out->len[0]);
+    out->is_device = false;
     if (l->code != CODE_64)
         next = (uint32_t)next;
     if (!translate(l, segment, gva, access, &out->gpa[0]) ||
@@ -183,7 +184,7 @@ void linear_read(struct vcpu *v, const struct linear_place *place, void *buf)
     uint8_t *to = buf;
 
     for (unsigned i = 0; i < 2 && place->len[i] != 0; i++) {
-        if (!gmem_read(v->vm, place->gpa[i], to, place->len[i]))
+        if (place->is_device || !gmem_read(v->vm, place->gpa[i], to, place->len[i]))
             device_read(v, place->gpa[i], to, place->len[i]);
         to += place->len[i];
     }
@@ -194,7 +195,7 @@ void linear_write(struct vcpu *v, const struct linear_place *place, const void *
     const uint8_t *from = buf;
 
     for (unsigned i = 0; i < 2 && place->len[i] != 0; i++) {
-        if (!gmem_write(v->vm, place->gpa[i], from, place->len[i]))
+        if (place->is_device || !gmem_write(v->vm, place->gpa[i], from, place->len[i]))
             device_write(v, place->gpa[i], from, place->len[i]);
         from += place->len[i];
     }

@@ -49,6 +49,7 @@ void linear_fetch_fault(struct linear *l, const struct linear_code *code);
 struct linear_place {
     uint64_t gpa[2];
     uint8_t len[2];
+    bool is_device; /* it is known not to be RAM or ROM */
 };
 
 /* The linear address of an operand, unchecked. */
