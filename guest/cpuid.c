@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "arch/x86/asm.h"
+#include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
 #include "lib/bits.h"
 #include "lib/compiler.h"
@@ -159,7 +160,7 @@ static void add_topology(struct cpuid_table *t, uint32_t leaf, const struct cpui
     add(t, leaf, (struct cpuid_leaf){0, 0, 0, id->apic_id});
 }
 
-/* What depends on XCR0 is filled in by cpuid_dynamic. Without XSAVES. */
+/* What depends on XCR0 is filled in by cpuid_complete. Without XSAVES. */
 static void add_leaf_d(struct cpuid_table *t)
 {
     uint64_t xcr0 = t->xcr0_allowed;
@@ -257,17 +258,23 @@ const struct cpuid_leaf *cpuid_lookup(const struct cpuid_table *t, uint32_t leaf
     return leaf == 0xb || leaf == 0x1f ? &t->entry[t->first[leaf] + 2] : &nothing;
 }
 
-void cpuid_dynamic(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
-                   const struct cpuid_state *s, struct cpuid_leaf *l)
+const struct cpuid_leaf *cpuid_complete(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
+                                        uint64_t cr4, uint64_t xcr0)
 {
-    if (leaf == 1 && s->osxsave)
-        l->ecx |= BIT32(27);
-    if (leaf == 0xd && subleaf == 0 && t->xcr0_allowed != 0)
-        l->ebx = cpuid_xsave_size(t, s->xcr0, false);
-    if (leaf == 0xd && subleaf == 1 && (l->eax & LEAFD1_XSAVEC) != 0)
-        l->ebx = cpuid_xsave_size(t, s->xcr0, true);
-    if (leaf != 1 && leaf != 0xd)
+    struct cpuid_leaf *l = &t->completed;
+
+    *l = *cpuid_lookup(t, leaf, subleaf);
+    if (leaf == 1) {
+        l->ecx |= (cr4 & CR4_OSXSAVE) != 0 ? BIT32(27) : 0;
+    } else if (leaf == 0xd) {
+        if (subleaf == 0 && t->xcr0_allowed != 0)
+            l->ebx = cpuid_xsave_size(t, xcr0, false);
+        if (subleaf == 1 && (l->eax & LEAFD1_XSAVEC) != 0)
+            l->ebx = cpuid_xsave_size(t, xcr0, true);
+    } else {
         l->ecx = (l->ecx & ~0xffu) | (subleaf & 0xff);
+    }
+    return l;
 }
 
 uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)

@@ -15,7 +15,7 @@
 #define CPUID_HYPERVISOR    0x40000000u /* signature leaf, the only one of its range */
 #define CPUID_ENTRIES       80
 
-/* Leaves that cpuid_dynamic() completes: bit n for leaf n. */
+/* Leaves to ask cpuid_complete() for: bit n for leaf n. */
 #define CPUID_DYNAMIC       (1u << 0x1 | 1u << 0xb | 1u << 0xd | 1u << 0x1f)
 
 struct cpuid_leaf {
@@ -30,7 +30,8 @@ struct cpuid_table {
     struct cpuid_leaf entry[CPUID_ENTRIES];
     struct cpuid_leaf extended[9];
     struct cpuid_leaf hypervisor;
-    uint64_t xcr0_allowed; /* bits XSETBV accepts */
+    struct cpuid_leaf completed; /* the last answer of cpuid_complete() */
+    uint64_t xcr0_allowed;       /* bits XSETBV accepts */
 };
 
 /* What of a guest the answers depend on. */
@@ -57,19 +58,14 @@ static inline unsigned cpuid_phys_bits(const struct cpuid_table *t)
     return t->extended[8].eax & 0xff;
 }
 
-/* What of the vCPU's registers answers depend on. */
-struct cpuid_state {
-    bool osxsave; /* CR4.OSXSAVE */
-    uint64_t xcr0;
-};
-
 /*
- * Complete an answer that follows the guest's registers or its input.
- *   leaf  of CPUID_DYNAMIC
- *   l     in: what cpuid_lookup() gave
+ * The answer where it follows the guest's registers or its input.
+ *   leaf       of CPUID_DYNAMIC
+ *   cr4, xcr0  the vCPU's
+ *   return     valid until the next call
  */
-void cpuid_dynamic(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
-                   const struct cpuid_state *s, struct cpuid_leaf *l);
+const struct cpuid_leaf *cpuid_complete(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
+                                        uint64_t cr4, uint64_t xcr0);
 
 /*
  * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX; compacted: 0DH.1:EBX).

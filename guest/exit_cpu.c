@@ -21,27 +21,32 @@ static void set_edx_eax(struct vcpu *v, uint64_t value)
     v->arch.gpr[RDX] = value >> 32;
 }
 
-static void complete_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *l)
+static inline enum outcome answer_cpuid(struct vcpu *v, const struct cpuid_leaf *l)
 {
-    struct cpuid_state s = {(vcpu_get_cr4(&v->arch) & CR4_OSXSAVE) != 0, v->arch.xcr0};
+    uint64_t *gpr = v->arch.gpr;
 
-    cpuid_dynamic(&v->cpuid, leaf, subleaf, &s, l);
+    gpr[RAX] = l->eax;
+    gpr[RBX] = l->ebx;
+    gpr[RCX] = l->ecx;
+    gpr[RDX] = l->edx;
+    return RESUME_NEXT;
+}
+
+static enum outcome complete_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+{
+    uint64_t cr4 = vcpu_get_cr4(&v->arch);
+
+    return answer_cpuid(v, cpuid_complete(&v->cpuid, leaf, subleaf, cr4, v->arch.xcr0));
 }
 
 enum outcome exit_cpuid(struct vcpu *v)
 {
-    uint64_t *gpr = v->arch.gpr;
-    uint32_t leaf = (uint32_t)gpr[RAX];
-    uint32_t subleaf = (uint32_t)gpr[RCX];
-    struct cpuid_leaf l = *cpuid_lookup(&v->cpuid, leaf, subleaf);
+    uint32_t leaf = (uint32_t)v->arch.gpr[RAX];
+    uint32_t subleaf = (uint32_t)v->arch.gpr[RCX];
 
     if (leaf < 32 && (CPUID_DYNAMIC >> leaf & 1) != 0)
-        complete_cpuid(v, leaf, subleaf, &l);
-    gpr[RAX] = l.eax;
-    gpr[RBX] = l.ebx;
-    gpr[RCX] = l.ecx;
-    gpr[RDX] = l.edx;
-    return RESUME_NEXT;
+        return complete_cpuid(v, leaf, subleaf);
+    return answer_cpuid(v, cpuid_lookup(&v->cpuid, leaf, subleaf));
 }
 
 enum outcome exit_rdmsr(struct vcpu *v)
