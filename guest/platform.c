@@ -145,11 +145,15 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     v->attention = true; /* priorities may have changed */
 }
 
-/* The 8259 pair has a vector, and a way to the vCPU: LINT0, or a pin of the I/O APIC. */
+/*
+ * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
+ * the pair has by then: without a request it answers with its spurious vector.
+ */
 static bool i8259_waiting(const struct vcpu *v)
 {
-    return atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
-           (v->extint_pending || (v->index == 0 && lapic_extint_enabled(&v->lapic)));
+    return v->extint_pending ||
+           (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) && v->index == 0 &&
+            lapic_extint_enabled(&v->lapic));
 }
 
 bool platform_extint_waiting(const struct vcpu *v)

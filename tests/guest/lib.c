@@ -326,7 +326,7 @@ void trap_dispatch(struct trap_frame *frame)
     uint64_t now = rdtsc();
     unsigned vector = (unsigned)frame->vector;
 
-    if (vector < VECTOR_PIC1 && vector != VECTOR_NMI) {
+    if (vector < VECTOR_PIC1 && vector != VECTOR_NMI && !guest.hold_eoi) {
         exception_handle(frame);
         return;
     }

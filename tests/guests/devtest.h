@@ -19,6 +19,7 @@
 
 #define BOCHS "bochs"
 #define QEMU  "qemu"
+#define GUEST "bulkhead"
 
 /* A deviating value that is not the same each time. */
 #define ANY   ((uint64_t)-1)
