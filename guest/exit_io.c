@@ -111,7 +111,7 @@ static bool string_step(struct linear *l, const struct insn *in)
     return get_counter(v, RCX, address_size) == 0;
 }
 
-/* A repetition ends early, to exit again, where the processor could take an interrupt. */
+/* A repetition ends early, to exit again, where the processor could take an interrupt or a trap. */
 enum outcome exit_string(struct linear *l, const struct insn *in)
 {
     struct vcpu *v = l->v;

@@ -282,8 +282,10 @@ static void test_rep_ends_early_for_a_trap_and_an_interrupt(void **state)
     (void)state;
     cpu->arch.gpr[RCX] = 10;
     vcpu_fake.state.rflags |= RFLAGS_TF;
+    vcpu_fake.sti_blocking = true;
     assert_true(small_vm_exit(&x));
     assert_int_equal(cpu->arch.gpr[RCX], 9);
+    assert_false(vcpu_fake.sti_blocking); /* it lasts until the first item is done */
     vcpu_fake.state.rflags &= ~RFLAGS_TF;
     small_vm_out(0x20, 1, 0x11); /* ICW1..4, all unmasked but IRQ 0 */
     small_vm_out(0x21, 1, 0x20);
