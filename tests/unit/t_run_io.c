@@ -1,7 +1,7 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/intr.c
- * guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c guest/load.c guest/vm.c guest/console.c
- * guest/load_linux.c guest/acpi_tables.c guest/firmware.c devices/fw_cfg.c devices/hpet.c devices/acpi_pm.c
- * devices/i8254.c devices/i8259.c
+ * guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c guest/gmem.c
+ * guest/load.c guest/vm.c guest/console.c guest/load_linux.c guest/acpi_tables.c guest/firmware.c
+ * devices/fw_cfg.c devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c
  * devices/ioapic.c devices/lapic.c devices/mc146818.c devices/ns16550.c devices/pci_host.c
  * devices/reset_ports.c arch/x86/insn.c lib/err.c lib/fmt.c lib/log.c mm/pages.c mm/ept.c mm/pt.c
  * tests/fake/cpuid_fake.c tests/fake/host_fake.c tests/fake/phys_fake.c tests/fake/small_vm.c
@@ -830,6 +830,27 @@ static void test_mmio_pair(void **state)
     assert_int_equal(old, 0xcd000000);
 }
 
+/* ROM: what a read-modify-write reads is there, what it writes goes nowhere. */
+static void test_mmio_write_to_rom_reads_it(void **state)
+{
+    uint64_t unclaimed = vm->unclaimed_io;
+
+    (void)state;
+    assert_true(gmem_write(vm, 0x9000, "\x41", 1));
+    vm->memory[1] = (struct ept_range){.gpa = 0xfff00000,
+                                       .hpa = vm->memory[0].hpa + 0x9000,
+                                       .len = 0x1000,
+                                       .perms = EPT_R | EPT_X};
+    vm->memory_count = 2;
+    assert_true(small_vm_mmio("\x80\x0b\x06", 3, 0xfff00000, true)); /* or byte [ebx], 6 */
+    assert_int_equal(vcpu_fake.state.rip, SMALL_VM_CODE + 3);
+    assert_int_equal(vcpu_fake.state.rflags & 0xc5, 0x04); /* 47H: an even number of ones */
+    assert_int_equal(memory32(0x9000), 0x41);
+    assert_int_equal(vm->unclaimed_io, unclaimed + 1);
+    assert_true(small_vm_mmio("\x88\x0b", 2, 0xfff00000, true));
+    assert_int_equal(memory32(0x9000), 0x41);
+}
+
 /* --- where the operand is --- */
 
 /* A 32-bit access whose upper half is in RAM, and one whose lower half is. */
@@ -1061,6 +1082,7 @@ int main(void)
         TEST(test_mmio_cmps_and_scas),
         TEST(test_mmio_stays_within_the_forms_of_the_decoder),
         TEST(test_mmio_pair),
+        TEST(test_mmio_write_to_rom_reads_it),
         TEST(test_mmio_across_a_page_is_split),
         TEST(test_mmio_across_pages_faults_before_anything_is_done),
         TEST(test_mmio_of_another_instruction_is_checked_anew),
