@@ -2,8 +2,8 @@
 /* unit: devices/lapic.c */
 /*
  * The local APIC where the processor does a part of its work: TPR threshold, posted interrupts,
- * APIC-write exits; and the states that its invariant must see.
- * Source: SDM 3C "APIC Virtualization and Virtual Interrupts".
+ * APIC-write exits; vectors and destinations one by one; the states that its invariant must see.
+ * Sources: SDM 3C "APIC Virtualization and Virtual Interrupts"; SDM 3A, as t_lapic.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,10 @@
 #define TMR       0x180u
 #define IRR       0x200u
 #define EOI       0x0b0u
+#define LDR       0x0d0u
+#define DFR       0x0e0u
+#define ESR       0x280u
+#define ICR       0x300u
 #define SVR       0x0f0u
 #define LVT       0x320u
 #define LINT0     0x350u
@@ -254,6 +258,45 @@ static void test_timer_and_error_interrupts_are_edges(void **state)
     assert_int_equal(page[IRR / 4 + 8], 0x6);
 }
 
+/* "ESR": send illegal vector, 0..15, for fixed and lowest priority; other modes have no vector. */
+static void test_which_vectors_are_illegal_to_send(void **state)
+{
+    (void)state;
+    for (unsigned delivery = 0; delivery < 8; delivery++) {
+        for (unsigned vector = 0; vector < 32; vector++) {
+            uint32_t page[LAPIC_SIZE / 4];
+            struct lapic l = enabled(page);
+            struct lapic_effect effect;
+
+            lapic_write(&l, ICR, 0x4000 | delivery << 8 | vector, 0, &effect);
+            assert_int_equal(effect.kind == LAPIC_EFFECT_IPI, delivery != 3 && delivery != 7);
+            lapic_write(&l, ESR, 0, 0, &effect);
+            assert_int_equal(lapic_read(&l, ESR, 0), delivery < 2 && vector < 16 ? 0x20 : 0);
+        }
+    }
+}
+
+/* "Logical Destination Mode": every bit of a flat and of a cluster destination names one APIC. */
+static void test_each_bit_of_a_logical_destination(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+    struct lapic_effect effect;
+
+    (void)state;
+    for (unsigned i = 0; i < 256 * 254; i++) {
+        struct apic_msg m = {.dest = i / 256, .vector = 0x40, .logical = true};
+        unsigned ldr = i % 256;
+
+        lapic_write(&l, LDR, ldr << 24, 0, &effect);
+        lapic_write(&l, DFR, 0xffffffff, 0, &effect);
+        assert_int_equal(lapic_match(&l, &m, 5), (m.dest & ldr) != 0);
+        lapic_write(&l, DFR, 0x0fffffff, 0, &effect);
+        assert_int_equal(lapic_match(&l, &m, 5),
+                         m.dest >> 4 == ldr >> 4 && (m.dest & ldr & 15) != 0);
+    }
+}
+
 /* lapic_ok sees each state that no sequence of calls can reach. */
 #define ASSERT_BROKEN(change)                                                                      \
     do {                                                                                           \
@@ -336,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_after_write_is_a_write),
         cmocka_unit_test(test_the_page_shows_what_a_read_gives),
         cmocka_unit_test(test_timer_and_error_interrupts_are_edges),
+        cmocka_unit_test(test_which_vectors_are_illegal_to_send),
+        cmocka_unit_test(test_each_bit_of_a_logical_destination),
         cmocka_unit_test(test_invariant_sees_broken_vectors),
         cmocka_unit_test(test_invariant_sees_broken_registers),
         cmocka_unit_test(test_invariant_sees_a_broken_timer),
