@@ -2,8 +2,8 @@
 /* unit: devices/lapic.c */
 /*
  * The local APIC where the processor does a part of its work: TPR threshold, posted interrupts,
- * APIC-write exits; and the states that its invariant must see.
- * Source: SDM 3C "APIC Virtualization and Virtual Interrupts".
+ * APIC-write exits; vectors and destinations one by one; the states that its invariant must see.
+ * Sources: SDM 3C "APIC Virtualization and Virtual Interrupts"; SDM 3A, as t_lapic.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,15 +15,21 @@
 #include "devices/lapic.h"
 #include "lib/time.h"
 
-#define TSC_HZ  1000000000ull
-#define ISR     0x100u
-#define TMR     0x180u
-#define IRR     0x200u
-#define EOI     0x0b0u
-#define SVR     0x0f0u
-#define LVT     0x320u
-#define INITIAL 0x380u
-#define DIVIDE  0x3e0u
+#define TSC_HZ    1000000000ull
+#define ISR       0x100u
+#define TMR       0x180u
+#define IRR       0x200u
+#define EOI       0x0b0u
+#define LDR       0x0d0u
+#define DFR       0x0e0u
+#define ESR       0x280u
+#define ICR       0x300u
+#define SVR       0x0f0u
+#define LVT       0x320u
+#define LINT0     0x350u
+#define LVT_ERROR 0x370u
+#define INITIAL   0x380u
+#define DIVIDE    0x3e0u
 
 static struct lapic enabled(uint32_t *page)
 {
@@ -185,6 +191,112 @@ static void test_after_write_is_a_write(void **state)
     assert_int_equal(a.svr, b.svr);
 }
 
+/* Everything that the hardware may answer from the page by itself: not PPR, EOI, current count. */
+static void assert_page_is_right(struct lapic *l, const uint32_t *page)
+{
+    for (unsigned reg = 0x020; reg < 0x400; reg += 16) {
+        if (reg != 0x0a0 && reg != EOI && reg != 0x390)
+            assert_int_equal(page[reg / 4], lapic_read(l, reg, 0));
+    }
+}
+
+/* SDM 3C "Virtualizing Memory-Mapped APIC Accesses": the hardware reads what the chip would say. */
+static void test_the_page_shows_what_a_read_gives(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+    struct lapic_effect effect;
+    uint64_t seed = 5;
+
+    (void)state;
+    lapic_write(&l, LINT0, 0x8038, 0, &effect); /* fixed, level */
+    assert_int_equal(lapic_set_lint(&l, 0, true), LAPIC_EVENT_INTERRUPT);
+    assert_int_equal(page[LINT0 / 4], 0xc038); /* remote IRR */
+    lapic_ack(&l, 0x38);
+    lapic_set_lint(&l, 0, false);
+    lapic_write(&l, EOI, 0, 0, &effect);
+    assert_int_equal(page[LINT0 / 4], 0x8038);
+    for (unsigned i = 0; i < 100000; i++) {
+        uint32_t value;
+
+        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+        value = (uint32_t)(seed >> 20);
+        switch (seed >> 61) {
+        case 0:
+        case 1:
+        case 2: lapic_write(&l, (unsigned)(seed >> 52 & 63) * 16, value, i, &effect); break;
+        case 3: lapic_write(&l, SVR, 0x1ff, i, &effect); break;
+        case 4: lapic_set_lint(&l, value & 1, (value & 2) != 0); break;
+        case 5: fixed(&l, value & 0xff, (value & 256) != 0); break;
+        case 6: lapic_ack(&l, lapic_pending(&l)); break;
+        default: lapic_advance(&l, i); break;
+        }
+        assert_true(lapic_ok(&l));
+        assert_page_is_right(&l, page);
+    }
+}
+
+/* "Local Vector Table": timer and error interrupts are edges, whatever came with the vector before.
+ */
+static void test_timer_and_error_interrupts_are_edges(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+    struct lapic_effect effect;
+
+    (void)state;
+    fixed(&l, 0x41, true);
+    fixed(&l, 0x42, true);
+    lapic_write(&l, LVT, 0x41, 0, &effect);
+    lapic_write(&l, DIVIDE, 0x0b, 0, &effect);
+    lapic_write(&l, INITIAL, 100, 0, &effect);
+    lapic_advance(&l, 100);
+    assert_int_equal(page[TMR / 4 + 8], 0x4);
+    lapic_write(&l, LVT_ERROR, 0x42, 100, &effect);
+    lapic_read(&l, 0x040, 100); /* no such register */
+    assert_int_equal(page[TMR / 4 + 8], 0x0);
+    assert_int_equal(page[IRR / 4 + 8], 0x6);
+}
+
+/* "ESR": send illegal vector, 0..15, for fixed and lowest priority; other modes have no vector. */
+static void test_which_vectors_are_illegal_to_send(void **state)
+{
+    (void)state;
+    for (unsigned delivery = 0; delivery < 8; delivery++) {
+        for (unsigned vector = 0; vector < 32; vector++) {
+            uint32_t page[LAPIC_SIZE / 4];
+            struct lapic l = enabled(page);
+            struct lapic_effect effect;
+
+            lapic_write(&l, ICR, 0x4000 | delivery << 8 | vector, 0, &effect);
+            assert_int_equal(effect.kind == LAPIC_EFFECT_IPI, delivery != 3 && delivery != 7);
+            lapic_write(&l, ESR, 0, 0, &effect);
+            assert_int_equal(lapic_read(&l, ESR, 0), delivery < 2 && vector < 16 ? 0x20 : 0);
+        }
+    }
+}
+
+/* "Logical Destination Mode": every bit of a flat and of a cluster destination names one APIC. */
+static void test_each_bit_of_a_logical_destination(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+    struct lapic_effect effect;
+
+    (void)state;
+    for (unsigned i = 0; i < 256 * 254; i++) {
+        struct apic_msg m = {.dest = i / 256, .vector = 0x40, .logical = true};
+        unsigned ldr = i % 256;
+
+        lapic_write(&l, LDR, ldr << 24, 0, &effect);
+        lapic_write(&l, DFR, 0xffffffff, 0, &effect);
+        assert_int_equal(lapic_match(&l, &m, 5), (m.dest & ldr) != 0);
+        lapic_write(&l, DFR, 0x0fffffff, 0, &effect);
+        assert_int_equal(lapic_match(&l, &m, 5),
+                         m.dest >> 4 == ldr >> 4 && (m.dest & ldr & 15) != 0);
+    }
+}
+
 /* lapic_ok sees each state that no sequence of calls can reach. */
 #define ASSERT_BROKEN(change)                                                                      \
     do {                                                                                           \
@@ -265,6 +377,10 @@ int main(void)
         cmocka_unit_test(test_levels_changed_tells_each_new_level_once),
         cmocka_unit_test(test_posted_interrupts_are_edges_that_came_together),
         cmocka_unit_test(test_after_write_is_a_write),
+        cmocka_unit_test(test_the_page_shows_what_a_read_gives),
+        cmocka_unit_test(test_timer_and_error_interrupts_are_edges),
+        cmocka_unit_test(test_which_vectors_are_illegal_to_send),
+        cmocka_unit_test(test_each_bit_of_a_logical_destination),
         cmocka_unit_test(test_invariant_sees_broken_vectors),
         cmocka_unit_test(test_invariant_sees_broken_registers),
         cmocka_unit_test(test_invariant_sees_a_broken_timer),
