@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two corrections of Bochs 3.0, preloaded by the wrapper that scripts/setup writes. They need no
- * source and no offsets, only names that the debugger build exports.
+ * Three corrections of Bochs 3.0, preloaded by the wrapper that scripts/setup writes. They need no
+ * source, only names that the debugger build exports and, for the last two, the code behind those
+ * names as it is in that build: what is not found is not corrected, and scripts/bochs/check says so.
  *
- * 1. The multiprocessor loop. Bochs leaves an exception or a VM exit by longjmp. Its one-processor loop then commits the new
- * RIP (prev_rip = RIP); its multiprocessor loop does not. If the next thing that happens to that
- * processor is an event that restores prev_rip (an interrupt that exits from a VMX guest), the
- * guest is resumed at the instruction that had faulted, with the exception's frame already pushed:
- * it dies. With two processors Debian's kernel under any hypervisor dies so at its first page
- * fault. Here every longjmp commits RIP first, as the one-processor loop does.
+ * The multiprocessor loop. Bochs leaves an exception or a VM exit by longjmp. Its one-processor loop
+ * then commits the new RIP (prev_rip = RIP); its multiprocessor loop does not. If the next thing
+ * that happens to that processor is an event that restores prev_rip (an interrupt that exits from a
+ * VMX guest), the guest is resumed at the instruction that had faulted, with the exception's frame
+ * already pushed: it dies. With two processors Debian's kernel under any hypervisor dies so at its
+ * first page fault. Here every longjmp commits RIP first, as the one-processor loop does.
  *
- * 2. Virtual-interrupt delivery. When a host interrupt arrives while a virtual interrupt is pending,
- * Bochs delivers the virtual one first, even if the guest's IF is 0: a guest's interrupt handler
- * then runs inside its critical sections. HandleExtInterrupt() ends in a jump to the delivery; that
- * jump is led through a check of IF. The host interrupt then waits until the guest sets IF.
+ * Sleep. A processor in HLT wakes for interrupt-window exiting and for a virtual interrupt (SDM 3C
+ * "Interrupt-Window Exiting and Virtual-Interrupt Delivery", "Virtual-Interrupt Delivery"); Bochs
+ * does not. What became pending before a guest's STI and HLT is so lost until the host's next
+ * interrupt. The set of events that wake is a constant in handleWaitForEvent(); here it gets both.
  *
- * With BULKHEAD_BOCHS_SMP=report in the environment each correction is announced on stderr once:
- * so scripts/bochs/check sees that the names were found and that Bochs jumps through here.
+ * Virtual interrupts while IF = 0. A host interrupt that comes to a guest with IF = 0 while a virtual
+ * interrupt is pending makes HandleExtInterrupt() deliver that one, which IF holds back, instead.
+ * Its test of "pending" here becomes one of "pending and not masked".
+ *
+ * With BULKHEAD_BOCHS_SMP=report in the environment the first commit is announced on stderr: so
+ * scripts/bochs/check sees that names and constant were found and that Bochs jumps through here.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -38,8 +43,103 @@ static struct {
     uint64_t (*get_rip)(void);
     bool (*set_rip)(struct cpu *, uint64_t); /* sets RIP and prev_rip */
     void (*jump)(struct __jmp_buf_tag *, int) __attribute__((noreturn));
+    bool corrected; /* sleep and delivery */
     bool to_report;
 } bochs;
+
+/* Bochs's events, as bits of pending_event. */
+#define EVENTS_THAT_WAKE      0xe097u
+#define EVENT_IRQ_WINDOW      0x0040u
+#define EVENT_VIRTUAL_IRQ     0x0200u
+#define WAIT_FOR_EVENT_LEN    512
+
+#define HANDLE_INTERRUPT_LEN  128
+#define TEST_LEN              10
+
+/* The constant's place in the code that waits; NULL if it is not there exactly once. */
+static uint8_t *find_constant(uint8_t *code)
+{
+    const uint32_t constant = EVENTS_THAT_WAKE;
+    uint8_t *at = code == NULL ? NULL : memmem(code, WAIT_FOR_EVENT_LEN, &constant, 4);
+
+    if (at == NULL || memmem(at + 4, WAIT_FOR_EVENT_LEN - (size_t)(at + 4 - code), &constant, 4))
+        return NULL;
+    return at;
+}
+
+static bool write_code(uint8_t *at, const void *code, size_t len)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    void *start = (void *)((uintptr_t)at & ~(page - 1));
+
+    if (mprotect(start, 2 * page, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        return false;
+    memcpy(at, code, len);
+    return mprotect(start, 2 * page, PROT_READ | PROT_EXEC) == 0;
+}
+
+static bool correct_sleep(void)
+{
+    const uint32_t constant = EVENTS_THAT_WAKE | EVENT_IRQ_WINDOW | EVENT_VIRTUAL_IRQ;
+    uint8_t *at = find_constant(dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C18handleWaitForEventEv"));
+
+    return at != NULL && write_code(at, &constant, 4);
+}
+
+/* mov %rbx, %rdi; testb $2, pending_event + 1(%rbx): bit 9; NULL if it is not there. */
+static uint8_t *find_test(uint8_t *code)
+{
+    static const uint8_t begin[] = {0x48, 0x89, 0xdf, 0xf6, 0x83};
+    uint8_t *at = code == NULL ? NULL : memmem(code, HANDLE_INTERRUPT_LEN, begin, sizeof begin);
+
+    return at != NULL && at[TEST_LEN - 1] == 0x02 ? at : NULL;
+}
+
+/* A page that a CALL at `from` reaches, which is within 2 GiB. */
+static uint8_t *page_near(const uint8_t *from)
+{
+    for (intptr_t i = -2000; i < 2000; i++) {
+        void *wish = (void *)(((intptr_t)from & ~0xfffl) + (i << 20));
+        void *got = mmap(wish, 4096, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+        if (got == wish)
+            return got;
+        if (got != MAP_FAILED)
+            munmap(got, 4096);
+    }
+    return NULL;
+}
+
+/* event_mask lies behind pending_event, 4 bytes each. */
+static bool correct_delivery(void)
+{
+    uint8_t *at = find_test(dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C18HandleExtInterruptEv"));
+    uint8_t test[] = {
+        0x48, 0x89, 0xdf,                   /* mov %rbx, %rdi                    */
+        0x8a, 0x83, 0x00, 0x00, 0x00, 0x00, /* mov event_mask + 1(%rbx), %al     */
+        0xf6, 0xd0,                         /* not %al                           */
+        0x22, 0x83, 0x00, 0x00, 0x00, 0x00, /* and pending_event + 1(%rbx), %al  */
+        0xa8, 0x02,                         /* test $2, %al                      */
+        0xc3,                               /* ret: the flags are the result     */
+    };
+    uint8_t call[TEST_LEN] = {0xe8, 0, 0, 0, 0, 0x0f, 0x1f, 0x44, 0x00, 0x00}; /* call, nop */
+    uint8_t *page = at == NULL ? NULL : page_near(at);
+
+    if (page == NULL)
+        return false;
+
+    uint32_t pending, mask;
+    int32_t distance = (int32_t)(page - (at + 5));
+
+    memcpy(&pending, at + 5, 4);
+    mask = pending + 4;
+    memcpy(test + 5, &mask, 4);
+    memcpy(test + 13, &pending, 4);
+    memcpy(call + 1, &distance, 4);
+    memcpy(page, test, sizeof test);
+    return mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 && write_code(at, call, sizeof call);
+}
 
 static void find_names(void)
 {
@@ -50,6 +150,7 @@ static void find_names(void)
     *(void **)&bochs.set_rip = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11dbg_set_eipEm");
     *(void **)&bochs.jump = dlsym(RTLD_NEXT, "__longjmp_chk");
     bochs.known = bochs.cpus && bochs.count && bochs.debugged && bochs.get_rip && bochs.set_rip;
+    bochs.corrected = correct_sleep() && correct_delivery();
     bochs.to_report = getenv("BULKHEAD_BOCHS_SMP") != NULL;
     if (bochs.jump == NULL)
         abort();
@@ -57,10 +158,13 @@ static void find_names(void)
 
 static void report_once(void)
 {
-    static const char text[] = "\nbochs-smp: RIP committed\n";
+    static const char text[] = "\nbochs-smp: RIP committed, interrupts corrected\n";
+    static const char part[] = "\nbochs-smp: RIP committed\n";
+    bool all = bochs.corrected;
 
     if (bochs.to_report)
-        bochs.to_report = write(STDERR_FILENO, text, sizeof text - 1) < 0;
+        bochs.to_report = write(STDERR_FILENO, all ? text : part,
+                                all ? sizeof text - 1 : sizeof part - 1) < 0;
 }
 
 static void commit_rip(void)
@@ -82,52 +186,4 @@ void __longjmp_chk(struct __jmp_buf_tag env[1], int value)
     if (bochs.known && *bochs.count > 1)
         commit_rip();
     bochs.jump(env, value);
-}
-
-/* --- virtual interrupts ----------------------------------------------------------------------- */
-
-#define IF         0x200u
-#define JMP_REL32  0xe9u
-#define SEARCH     0x180 /* bytes of HandleExtInterrupt() */
-
-static uint32_t (*force_flags)(struct cpu *); /* RFLAGS, brought up to date */
-static void (*deliver)(struct cpu *);
-
-static void deliver_if_enabled(struct cpu *cpu)
-{
-    if ((force_flags(cpu) & IF) != 0)
-        deliver(cpu);
-}
-
-/* Lead the jump at `jump` to deliver_if_enabled. */
-static bool redirect(uint8_t *jump)
-{
-    intptr_t distance = (intptr_t)deliver_if_enabled - (intptr_t)(jump + 5);
-    int32_t rel32 = (int32_t)distance;
-    uintptr_t page = (uintptr_t)jump & ~4095ul;
-
-    if (rel32 != distance || mprotect((void *)page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-        return false;
-    memcpy(jump + 1, &rel32, sizeof(rel32));
-    return mprotect((void *)page, 8192, PROT_READ | PROT_EXEC) == 0;
-}
-
-__attribute__((constructor)) static void correct_virtual_interrupts(void)
-{
-    static const char text[] = "\nbochs-smp: virtual interrupts wait for IF\n";
-    uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C18HandleExtInterruptEv");
-    int32_t rel32;
-
-    *(void **)&force_flags = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11force_flagsEv");
-    *(void **)&deliver = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C29VMX_Deliver_Virtual_InterruptEv");
-    if (code == NULL || force_flags == NULL || deliver == NULL)
-        return;
-    for (uint8_t *at = code; at < code + SEARCH; at++) {
-        memcpy(&rel32, at + 1, sizeof(rel32));
-        if (*at != JMP_REL32 || at + 5 + rel32 != (uint8_t *)deliver)
-            continue;
-        if (redirect(at) && getenv("BULKHEAD_BOCHS_SMP") != NULL)
-            (void)!write(STDERR_FILENO, text, sizeof text - 1);
-        return;
-    }
 }
