@@ -257,6 +257,18 @@ void guest_main(void)
     test_i8254();
     group("ioapic");
     test_ioapic();
+    group("uart");
+    test_uart();
+    group("rtc");
+    test_rtc();
+    group("pm");
+    test_pm();
+    group("sci");
+    test_sci();
+    group("ports");
+    test_ports();
+    group("pci");
+    test_pci();
     group("lapic");
     test_lapic();
     group("x2apic"); /* last: there is no way back */
