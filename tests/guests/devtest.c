@@ -271,6 +271,8 @@ void guest_main(void)
     test_pci();
     group("lapic");
     test_lapic();
+    group("smp");
+    test_smp();
     group("x2apic"); /* last: there is no way back */
     test_x2apic();
     con_printf("devtest ends: %u checks\n", report());
