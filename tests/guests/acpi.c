@@ -66,6 +66,7 @@ static void read_fadt(uint64_t fadt)
     acpi.pm1_cnt = read32(fadt + 64);
     acpi.pm_timer = read32(fadt + 76);
     acpi.pm1_evt_len = read8(fadt + 88);
+    acpi.timer_32 = (read32(fadt + 112) & BIT32(8)) != 0;
 }
 
 static void read_madt(uint64_t madt)

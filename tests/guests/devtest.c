@@ -257,8 +257,22 @@ void guest_main(void)
     test_i8254();
     group("ioapic");
     test_ioapic();
+    group("uart");
+    test_uart();
+    group("rtc");
+    test_rtc();
+    group("pm");
+    test_pm();
+    group("sci");
+    test_sci();
+    group("ports");
+    test_ports();
+    group("pci");
+    test_pci();
     group("lapic");
     test_lapic();
+    group("smp");
+    test_smp();
     group("x2apic"); /* last: there is no way back */
     test_x2apic();
     con_printf("devtest ends: %u checks\n", report());

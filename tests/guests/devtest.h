@@ -76,6 +76,7 @@ struct acpi_facts {
     uint32_t pm1_evt, pm1_cnt, pm_timer, pm1_evt_len;
     uint32_t smi_cmd, acpi_enable, sci;
     uint32_t lapic, ioapic, ioapic_id;
+    bool timer_32; /* TMR_VAL_EXT */
     unsigned cpus;
     uint8_t apic_id[8];
 };
@@ -90,6 +91,7 @@ void test_x2apic(void);
 void test_rtc(void);
 void test_uart(void);
 void test_pm(void);
+void test_sci(void);
 void test_ports(void);
 void test_pci(void);
 void test_smp(void);

@@ -562,7 +562,7 @@ static void check_x2apic(void)
     check("icr-broadcast", take(), VECTOR_B);
     eoi();
     check("icr-reads-64", rdmsr(MSR_X2APIC + 0x30) >> 32, 0xffffffff);
-    differs(BOCHS, 0, "\"ICR Operation in x2APIC Mode\": 64 bits; Bochs reads the low half");
+    differs(BOCHS, ANY, "\"ICR Operation in x2APIC Mode\": 64 bits; Bochs reads the low half");
     wrmsr(MSR_X2APIC + 0x30, ICR_SELF | ICR_ASSERT | VECTOR_A);
     check("icr-self-shorthand", take(), VECTOR_A);
     eoi();
