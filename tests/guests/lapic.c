@@ -23,8 +23,6 @@
 #define VECTOR_ERROR    0x84u
 
 #define ICR_LOGICAL     BIT32(11)
-#define ICR_ALL         BIT32(19)               /* [19:18] = 2: all including self */
-#define ICR_OTHERS      (BIT32(19) | BIT32(18)) /* [19:18] = 3 */
 #define LOWEST          0x100u
 
 #define CPUID1_X2APIC   BIT32(21)
