@@ -22,6 +22,7 @@
 #define VECTOR_TIMER    0x73u
 #define VECTOR_ERROR    0x84u
 
+#define ICR_LOGICAL     BIT32(11)
 #define LOWEST          0x100u
 
 #define CPUID1_X2APIC   BIT32(21)

@@ -703,6 +703,23 @@ static void test_hpet_read_lets_what_is_due_out_first(void **state)
     small_vm_expect(EVENT_EXTERNAL, 0x20);
 }
 
+/* 8259A data sheet, "Interrupt Sequence": without a request INTA is answered with level 7. */
+static void test_ioapic_pin_in_extint_mode_without_request_is_spurious(void **state)
+{
+    (void)state;
+    enable_lapic();
+    program_8259(0x0000);                        /* all masked */
+    small_vm_mmio_write(0xfee00350, 0x00010000); /* LINT0 masked */
+    ioapic_write_reg(0x10 + 2 * 4 + 1, 0);
+    ioapic_write_reg(0x10 + 2 * 4, 0x700);
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_out(0x3fc, 1, 0x0b);
+    small_vm_out(0x3f9, 1, 0x02); /* THRE interrupt: pin 4 rises */
+    small_vm_expect(EVENT_EXTERNAL, 0x27);
+    small_vm_sti();
+    small_vm_expect_none();
+}
+
 static void test_uart_interrupt_is_irq4(void **state)
 {
     (void)state;
@@ -967,6 +984,7 @@ int main(void)
         TEST(test_level_interrupt_repeats_until_its_cause_is_gone),
         TEST(test_pit_reaches_ioapic_pin_2),
         TEST(test_ioapic_pin_in_extint_mode_takes_vector_of_8259),
+        TEST(test_ioapic_pin_in_extint_mode_without_request_is_spurious),
         TEST(test_hpet_is_there_if_the_config_says_so),
         TEST(test_hpet_edge_interrupt_at_an_ioapic_pin),
         TEST(test_hpet_level_interrupt_stays_until_it_is_cleared),
