@@ -46,7 +46,10 @@ static void send(struct vcpu *to, const struct apic_msg *m)
     switch ((enum apic_delivery)m->delivery) {
     case APIC_FIXED:
     case APIC_LOWEST: send_fixed(to, m); break;
-    case APIC_NMI: vcpu_request(to, REQUEST_NMI); break;
+    case APIC_NMI:
+        atomic_fetch_or(&to->requests, REQUEST_NMI);
+        vcpu_rouse(to);
+        break;
     case APIC_EXTINT: vcpu_request(to, REQUEST_EXTINT); break;
     case APIC_INIT: /* a SIPI sent before an INIT is not to be seen behind it */
         atomic_fetch_and(&to->requests, ~REQUEST_SIPI);
