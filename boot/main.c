@@ -317,7 +317,7 @@ static void create_guests(void)
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
         /* Looks at the tables as they are, not as they were meant. */
-        if (!ept_ok(&vms[i].ept, vms[i].memory, vm_mapped_count(&vms[i])))
+        if (!vm_ept_ok(&vms[i]))
             panic("guest %s: its EPT is not a map of its memory", c->name);
         report_guest(&vms[i]);
     }

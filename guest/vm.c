@@ -67,8 +67,9 @@ bool vm_all_ended(void)
 /* --- creation --------------------------------------------------------------------------------- */
 
 /*
- * The page behind the local APICs' registers. No access reaches it while a local APIC is in xAPIC
- * mode; in other modes the guest sees it as memory of its own.
+ * "Virtualize APIC accesses" needs a page of host memory behind the registers. No access reaches it
+ * while the vCPU's local APIC is in xAPIC mode; in other modes the vCPU runs on the tables without
+ * it, and nothing is there.
  */
 static enum err create_apic_page(struct vm *vm, struct pages *pool)
 {
@@ -82,20 +83,33 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     enum err e = pages_alloc(pool, &page->hpa);
 
     if (e == OK)
-        e = ept_map(&vm->ept, page->gpa, page->hpa, page->len, page->perms, EPT_WB);
+        e = ept_init(&vm->xapic_ept, pool, virt_ept_has_2m(), virt_ept_has_1g());
+    for (const struct ept_range *m = vm->memory; e == OK && m <= page; m++)
+        e = ept_map(&vm->xapic_ept, m->gpa, m->hpa, m->len, m->perms, EPT_WB);
     return e;
+}
+
+bool vm_ept_ok(const struct vm *vm)
+{
+    return ept_ok(&vm->ept, vm->memory, vm->memory_count) &&
+           ((vm->apicv & APICV_ACCESS) == 0 ||
+            ept_ok(&vm->xapic_ept, vm->memory, vm->memory_count + 1));
 }
 
 static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
 {
     struct vcpu *v = &vm->vcpu[index];
+    struct vcpu_memory memory = {.eptp = ept_pointer(&vm->ept)};
 
+    if ((vm->apicv & APICV_ACCESS) != 0) {
+        memory.xapic_eptp = ept_pointer(&vm->xapic_ept);
+        memory.access_hpa = vm->memory[vm->memory_count].hpa;
+    }
     v->vm = vm;
     v->index = index;
     v->core = vm->config->cores[index];
-    return vcpu_create(&v->arch, pool, ept_pointer(&vm->ept),
-                       (uint16_t)(1 + vm->index * VM_VCPU_MAX + index), vm->apicv,
-                       vm->memory[vm->memory_count].hpa);
+    return vcpu_create(&v->arch, pool, &memory, (uint16_t)(1 + vm->index * VM_VCPU_MAX + index),
+                       vm->apicv);
 }
 
 enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t tsc_hz,
@@ -209,7 +223,7 @@ static void run_first(struct vm *vm, uint64_t unix_time)
         }
         vcpu_loop(&vm->vcpu[0]);
         stop_others(vm);
-        switch (vm->wish) {
+        switch ((enum vm_wish)vm->wish) {
         case WISH_RESET:
             vm->resets++;
             vm_log(vm, "reset");

@@ -104,7 +104,8 @@ struct vm {
 
     struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM, ascending, then ROM; never changes: load.c */
     uint32_t memory_count;
-    struct ept ept;     /* maps these, and behind them with APICV_ACCESS the page at LAPIC_GPA */
+    struct ept ept;       /* maps these */
+    struct ept xapic_ept; /* these and the page at LAPIC_GPA behind them; with APICV_ACCESS only */
     uint32_t apicv;     /* APICV_* that its vCPUs use */
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
@@ -154,17 +155,14 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 
+/* Whether the EPTs are maps of the VM's memory and nothing else. */
+bool vm_ept_ok(const struct vm *vm);
+
 /* Let a vCPU look at vm->wish and at its requests, in whatever state its guest left it. Any core. */
 void vcpu_rouse(struct vcpu *v);
 
 /* Ask a vCPU for REQUEST_* bits. Any core. */
 void vcpu_request(struct vcpu *v, uint32_t bits);
-
-/* How many of vm.memory the EPT maps: memory, and the APIC page if there is one. */
-static inline uint32_t vm_mapped_count(const struct vm *vm)
-{
-    return vm->memory_count + ((vm->apicv & APICV_ACCESS) != 0 ? 1 : 0);
-}
 
 /* Whether every guest has ended. */
 bool vm_all_ended(void);

@@ -169,6 +169,13 @@ struct posted {
 
 #define POSTED_ON 1ull /* [0] outstanding notification */
 
+/* EPT pointers of a VM. */
+struct vcpu_memory {
+    uint64_t eptp;
+    uint64_t xapic_eptp; /* with APICV_ACCESS: for xAPIC mode, the same and a page at FEE00000H */
+    uint64_t access_hpa; /* that page */
+};
+
 struct vcpu_arch {
     uint64_t gpr[GPR_COUNT]; /* the entry code saves and loads these; first, at known offsets */
     uint64_t host_rsp;       /* what HOST_RSP holds now */
@@ -178,12 +185,11 @@ struct vcpu_arch {
     uint64_t msr_bitmap_hpa;
     uint64_t io_bitmap_hpa; /* all ones: every port exits */
     uint32_t apicv;      /* APICV_* that it uses */
-    uint64_t access_hpa; /* APIC-access page of its VM; 0 without APICV_ACCESS */
     uint64_t apic_hpa;   /* virtual-APIC page */
     uint32_t *apic_page; /* the same, mapped */
     uint64_t posted_hpa;
     struct posted *posted;
-    uint64_t eptp;
+    struct vcpu_memory memory;
     uint64_t tsc_offset;     /* added to the host's TSC while the guest runs */
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
     uint64_t xcr0;           /* the guest's */
@@ -203,15 +209,14 @@ struct vcpu_arch {
 /*
  * Make a vCPU's control structure. Boot only, on any core.
  *   a       zeroed
- *   eptp    extended-page-table pointer of its VM
+ *   memory  of its VM; copied
  *   vpid    1..65535, unique in the machine
  *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is
- *   access  host-physical page that EPT maps at FEE00000H, with APICV_ACCESS
  *   return  ERR_NOMEM
  */
 struct pages;
-MUST_CHECK enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp,
-                                uint16_t vpid, uint32_t apicv, uint64_t access);
+MUST_CHECK enum err vcpu_create(struct vcpu_arch *a, struct pages *pool,
+                                const struct vcpu_memory *memory, uint16_t vpid, uint32_t apicv);
 
 /*
  * Make the control structure current on this core and bring the vCPU to its reset state, then to

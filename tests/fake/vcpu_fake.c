@@ -65,10 +65,10 @@ bool vcpu_fake_take(struct vcpu_fake_event *out)
 
 /* --- set-up ----------------------------------------------------------------------------------- */
 
-enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid,
-                     uint32_t apicv, uint64_t access)
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, const struct vcpu_memory *memory,
+                     uint16_t vpid, uint32_t apicv)
 {
-    a->eptp = eptp;
+    a->memory = *memory;
     a->vpid = vpid;
     enum err e = pages_alloc(pool, &a->vmcs_hpa);
 
@@ -79,7 +79,6 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
     if (e != OK)
         return e;
     a->apicv = apicv;
-    a->access_hpa = access;
     a->apic_page = phys_table(a->apic_hpa);
     a->posted = phys_table(a->posted_hpa);
     return OK;

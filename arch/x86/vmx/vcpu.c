@@ -33,7 +33,7 @@ static const uint32_t passthrough_msrs[] = {
     MSR_FMASK,       MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
 };
 
-#define APIC_ACCESS_GPA  0xfee00000ull /* where vcpu_create's `access` is mapped */
+#define APIC_ACCESS_GPA  0xfee00000ull /* where vcpu_memory.access_hpa is mapped */
 #define APIC_PAGE_TPR    (0x080 / 4)   /* word in the virtual-APIC page */
 
 #define MSR_BITMAP_READ  0x000
@@ -68,8 +68,8 @@ static void make_msr_bitmap(uint8_t *bitmap)
     }
 }
 
-enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uint16_t vpid,
-                     uint32_t apicv, uint64_t access)
+enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, const struct vcpu_memory *memory,
+                     uint16_t vpid, uint32_t apicv)
 {
     uint64_t *const out[] = {&a->vmcs_hpa, &a->msr_bitmap_hpa, &a->io_bitmap_hpa, &a->apic_hpa,
                              &a->posted_hpa};
@@ -84,10 +84,9 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, uint64_t eptp, uin
     memset(phys_table(a->io_bitmap_hpa), 0xff, PAGE_SIZE);
     a->apic_page = phys_table(a->apic_hpa);
     a->posted = phys_table(a->posted_hpa);
-    a->eptp = eptp;
+    a->memory = *memory;
     a->vpid = vpid;
     a->apicv = apicv;
-    a->access_hpa = access;
     return OK;
 }
 
@@ -127,11 +126,15 @@ struct PACKED invalidate_descriptor {
 /* Nothing of a former life of this VM may be left in the TLB. */
 static void flush_translations(const struct vcpu_arch *a)
 {
-    struct invalidate_descriptor ept = {a->eptp, 0};
+    const uint64_t eptps[] = {a->memory.eptp, a->memory.xapic_eptp};
     struct invalidate_descriptor vpid = {a->vpid, 0};
     uint64_t single_context = 1;
 
-    __asm__ volatile("invept %0, %1" : : "m"(ept), "r"(single_context) : "cc", "memory");
+    for (size_t i = 0; i < ARRAY_LEN(eptps) && eptps[i] != 0; i++) {
+        struct invalidate_descriptor ept = {eptps[i], 0};
+
+        __asm__ volatile("invept %0, %1" : : "m"(ept), "r"(single_context) : "cc", "memory");
+    }
     __asm__ volatile("invvpid %0, %1" : : "m"(vpid), "r"(single_context) : "cc", "memory");
 }
 
@@ -563,6 +566,7 @@ void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
     if ((xapic || x2apic) && (a->apicv & APICV_REGISTERS) != 0)
         controls |= PROC2_APIC_REGS;
     open_x2apic(a, x2apic);
+    vmwrite(VMCS_EPT_POINTER, xapic ? a->memory.xapic_eptp : a->memory.eptp);
     a->procbased2 = controls;
     vmwrite(VMCS_PROC_CONTROLS2, controls);
 }

@@ -63,7 +63,7 @@ static void setup_apicv(struct vcpu_arch *a)
         vmwrite_checked(VMCS_TPR_THRESHOLD, 0);
     }
     if ((a->apicv & APICV_ACCESS) != 0)
-        vmwrite_checked(VMCS_APIC_ACCESS, a->access_hpa);
+        vmwrite_checked(VMCS_APIC_ACCESS, a->memory.access_hpa);
     if ((a->apicv & APICV_VIRTUAL_INTERRUPTS) != 0) {
         vmwrite_checked(VMCS_GUEST_IRQ_STATUS, 0);
         for (unsigned i = 0; i < 4; i++)
@@ -111,7 +111,7 @@ static void setup_execution_controls(struct vcpu_arch *a)
     vmwrite_checked(VMCS_IO_BITMAP_B, a->io_bitmap_hpa);
     vmwrite_checked(VMCS_MSR_BITMAP, a->msr_bitmap_hpa);
     vmwrite_checked(VMCS_TSC_OFFSET, a->tsc_offset);
-    vmwrite_checked(VMCS_EPT_POINTER, a->eptp);
+    vmwrite_checked(VMCS_EPT_POINTER, a->memory.eptp);
     vmwrite_checked(VMCS_VPID, a->vpid);
     vmwrite_checked(VMCS_CR0_MASK, CR0_HOST_OWNED);
     vmwrite_checked(VMCS_CR4_MASK, ~vmcs_cr4_allowed() | CR4_MCE);
