@@ -513,7 +513,7 @@ static void self_ipi(uint8_t vector)
     if (s.x2apic)
         lapic_write(LAPIC_SELF_IPI, vector);
     else
-        ipi_send(ICR_SELF | ICR_ASSERT | vector, 0);
+        lapic_write(LAPIC_ICR_LOW, ICR_SELF | ICR_ASSERT | vector);
 }
 
 static void test_priorities(void)
