@@ -100,7 +100,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
     case EXIT_TRIPLE_FAULT: return exit_triple_fault(v, x);
-    case EXIT_TASK_SWITCH: return exit_crash(v, x, "hardware task switch, which is not emulated");
+    case EXIT_TASK_SWITCH: return exit_task_switch(v, x);
     case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: break;

@@ -73,17 +73,14 @@ enum outcome exit_wrmsr(struct vcpu *v)
     return RESUME_NEXT;
 }
 
-/* SDM 3A "PDPTE Registers": a write to CR0 or CR4 may load the four PDPTEs from memory. */
-static bool load_pdptes(struct vcpu *v)
+bool exit_load_pdptes(struct vcpu *v, uint64_t cr3)
 {
     uint64_t reserved = ~(BIT(cpuid_phys_bits(&v->cpuid)) - 1) | PDPTE_RESERVED;
-    struct vcpu_state s;
     uint64_t pdpte[4];
 
     if (!vcpu_uses_pdptes(&v->arch))
         return true;
-    vcpu_get_state(&v->arch, &s);
-    if (!gmem_read(v->vm, s.cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
+    if (!gmem_read(v->vm, cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
         return false;
     for (unsigned i = 0; i < 4; i++) {
         if ((pdpte[i] & 1) != 0 && (pdpte[i] & reserved) != 0)
@@ -91,6 +88,15 @@ static bool load_pdptes(struct vcpu *v)
     }
     vcpu_set_pdptes(&v->arch, pdpte);
     return true;
+}
+
+/* A write to CR0 or CR4 may load the four PDPTEs from memory. */
+static bool load_pdptes(struct vcpu *v)
+{
+    struct vcpu_state s;
+
+    vcpu_get_state(&v->arch, &s);
+    return exit_load_pdptes(v, s.cr3);
 }
 
 static enum outcome write_cr8(struct vcpu *v, uint64_t value)

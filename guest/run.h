@@ -29,7 +29,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x);
 /* Do what other cores asked of this vCPU; interrupts that came before it ran are in here, too. */
 void exit_take_requests(struct vcpu *v);
 
-/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c. */
+/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c, exit_task.c. */
 enum outcome exit_cpuid(struct vcpu *v);
 enum outcome exit_rdmsr(struct vcpu *v);
 enum outcome exit_wrmsr(struct vcpu *v);
@@ -38,6 +38,14 @@ enum outcome exit_xsetbv(struct vcpu *v);
 enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
+enum outcome exit_task_switch(struct vcpu *v, const struct vcpu_exit *x);
+
+/*
+ * Load the PDPTEs of PAE paging, where the guest uses it, from memory at cr3. SDM 3A "PDPTE
+ * Registers".
+ *   return  false: reserved bits, or no memory there; nothing was changed, the guest is to get #GP(0)
+ */
+bool exit_load_pdptes(struct vcpu *v, uint64_t cr3);
 
 /*
  * Carry out a string instruction, or a part of it: op (one of the strings), rep, size, mem.segment

@@ -48,6 +48,7 @@
 #define RFLAGS_TF             0x00000100ull /* [8]  trap */
 #define RFLAGS_IF             0x00000200ull /* [9]  interrupt enable */
 #define RFLAGS_DF             0x00000400ull /* [10] direction */
+#define RFLAGS_NT             0x00004000ull /* [14] nested task */
 #define RFLAGS_RF             0x00010000ull /* [16] resume */
 #define RFLAGS_VM             0x00020000ull /* [17] virtual-8086 mode */
 #define RFLAGS_AC             0x00040000ull /* [18] alignment check / access control */
@@ -94,6 +95,7 @@
 #define FEATURE_CONTROL_VMX   0x4ull /* [2] VMX outside SMX operation */
 
 /* DR7. SDM 3B "Debug Control Register (DR7)". */
+#define DR7_LOCAL             0x0155ull /* [8] LE, [6] [4] [2] [0] L3..L0: off in a new task */
 #define DR7_GD                0x2000ull /* [13] general detect enable */
 
 /* IA32_EFER. */

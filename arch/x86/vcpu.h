@@ -80,6 +80,9 @@ enum apicv_feature {
 
 enum vcpu_apic_mode { VCPU_APIC_OFF, VCPU_APIC_XAPIC, VCPU_APIC_X2APIC };
 
+/* What caused a task switch. */
+enum { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE /* in the IDT */ };
+
 struct vcpu_exit {
     enum exit_kind kind;
     uint32_t hw_reason; /* as the hardware numbers it, for logs only */
@@ -111,6 +114,14 @@ struct vcpu_exit {
             uint8_t gpr;
             bool read; /* MOV from CR (CR8 only) */
         } cr;
+        struct {
+            uint16_t selector; /* of the new TSS, whose descriptor the hardware has checked */
+            uint8_t source;    /* TASK_* */
+            uint8_t length; /* what the old task's RIP is to be advanced by */
+            bool external;  /* an interrupt or a fault, not an instruction: EXT in error codes */
+            bool has_error; /* the gate's exception has an error code */
+            uint32_t error;
+        } task;
     } u;
 };
 
@@ -126,6 +137,8 @@ enum {
     VECTOR_DB = 1,
     VECTOR_NMI = 2,
     VECTOR_UD = 6,
+    VECTOR_TS = 10,
+    VECTOR_NP = 11,
     VECTOR_SS = 12,
     VECTOR_GP = 13,
     VECTOR_PF = 14,
@@ -156,6 +169,33 @@ struct vcpu_state {
     uint32_t cs_access; /* access rights as in the VMCS: type [3:0], DPL [6:5], L [13], D [14] */
     uint8_t cpl;
 };
+
+/* Segment registers in the order of their encoding in instructions and TSSs, and four more. */
+enum {
+    SEGMENT_ES,
+    SEGMENT_CS,
+    SEGMENT_SS,
+    SEGMENT_DS,
+    SEGMENT_FS,
+    SEGMENT_GS,
+    SEGMENT_LDTR,
+    SEGMENT_TR,
+    SEGMENT_GDTR, /* base and limit only, read only */
+};
+
+struct vcpu_segment {
+    uint16_t selector;
+    uint32_t access; /* as in the VMCS: type [3:0], S, DPL, P, AVL [12], L, D/B, G, unusable */
+    uint32_t limit;  /* in bytes */
+    uint64_t base;
+};
+
+/* Bits of it. */
+#define SEGMENT_WRITABLE    0x00002u /* [1]  data: writable; code: readable       */
+#define SEGMENT_EXPAND_DOWN 0x00004u /* [2]  data: offsets begin above the limit  */
+#define SEGMENT_CODE        0x00008u /* [3]  code, not data                       */
+#define SEGMENT_BIG         0x04000u /* [14] expand-down: up to 4 GiB, not 64 KiB */
+#define SEGMENT_UNUSABLE    0x10000u /* [16] e.g. a null selector was loaded      */
 
 enum { CODE_16, CODE_32, CODE_64 }; /* size of the current code segment */
 
@@ -269,6 +309,9 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
 /* Deliver #PF at the next entry: CR2 and the error code as SDM 3A "Page-Fault Exceptions" says. */
 void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code);
 
+/* Deliver #DB at the next entry. causes: bits of DR6, [15:13] and [3:0]. */
+void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes);
+
 /* Give the guest the exception of the last EXIT_EXCEPTION, as if it had not been looked at. */
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
 
@@ -314,22 +357,6 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 /* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
 
-/* A segment register's hidden part. access: as in the VMCS, SEGMENT_*. */
-struct vcpu_segment {
-    uint64_t base;
-    uint32_t limit;
-    uint32_t access;
-};
-
-#define SEGMENT_WRITABLE    0x00002u /* [1]  data: writable; code: readable       */
-#define SEGMENT_EXPAND_DOWN 0x00004u /* [2]  data: offsets begin above the limit  */
-#define SEGMENT_CODE        0x00008u /* [3]  code, not data                       */
-#define SEGMENT_BIG         0x04000u /* [14] expand-down: up to 4 GiB, not 64 KiB */
-#define SEGMENT_UNUSABLE    0x10000u /* [16] e.g. a null selector was loaded      */
-
-/* number: ES 0, CS 1, SS 2, DS 3, FS 4, GS 5. */
-void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out);
-
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);
 
@@ -339,6 +366,20 @@ uint64_t vcpu_get_rflags(struct vcpu_arch *a);
 void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value);
 uint64_t vcpu_get_cr0(struct vcpu_arch *a);
 uint64_t vcpu_get_cr4(struct vcpu_arch *a);
+
+/*
+ * Segment registers. What is set has to be what the processor could have loaded: the CPL is that of
+ * SS's access rights.
+ *   number  SEGMENT_*
+ */
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out);
+void vcpu_set_segment(struct vcpu_arch *a, unsigned number, const struct vcpu_segment *s);
+
+/*
+ * What a task switch does beside loading registers from the TSS: CR3 with its TLB flush, RIP, CR0.TS
+ * is set, local breakpoints are off, STI and MOV SS block no longer.
+ */
+void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip);
 
 /* MOV to CR0/CR4 with a value the guest may have; false: the architecture says #GP. */
 bool vcpu_write_cr0(struct vcpu_arch *a, uint64_t value);

@@ -211,7 +211,7 @@ static void end_instruction(struct vcpu_arch *a)
     vcpu_fake.sti_blocking = false;
     vcpu_fake.state.rflags &= ~RFLAGS_RF;
     if ((vcpu_fake.state.rflags & RFLAGS_TF) != 0)
-        vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
+        vcpu_inject_debug(a, 0x4000);
 }
 
 void vcpu_skip(struct vcpu_arch *a)
@@ -264,6 +264,12 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
     a->entry_error = error_code;
 }
 
+void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes)
+{
+    vcpu_fake.dr6 = causes;
+    vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
+}
+
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
 {
     if (vector == VECTOR_AC)
@@ -304,14 +310,6 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
     *out = vcpu_fake.state;
 }
 
-void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
-{
-    (void)a;
-    if (number >= 6)
-        fail("there is no such segment register");
-    *out = vcpu_fake.segment[number];
-}
-
 unsigned vcpu_code_size(const struct vcpu_state *s)
 {
     if ((s->efer & EFER_LMA) != 0 && (s->cs_access & 0x2000) != 0)
@@ -345,6 +343,33 @@ void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
     if ((value & RFLAGS_FIXED) == 0)
         fail("RFLAGS [1] has to be 1");
     vcpu_fake.state.rflags = value;
+}
+
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
+{
+    (void)a;
+    if (number > SEGMENT_GDTR)
+        fail("there is no such segment register");
+    *out = vcpu_fake.segment[number];
+}
+
+void vcpu_set_segment(struct vcpu_arch *a, unsigned number, const struct vcpu_segment *s)
+{
+    (void)a;
+    if (number > SEGMENT_TR)
+        fail("there is no such segment register");
+    vcpu_fake.segment[number] = *s;
+    if (number == SEGMENT_SS)
+        vcpu_fake.state.cpl = s->access >> 5 & 3;
+}
+
+void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip)
+{
+    (void)a;
+    vcpu_fake.state.cr3 = cr3;
+    vcpu_fake.state.rip = rip;
+    vcpu_fake.state.cr0 |= CR0_TS;
+    vcpu_fake.sti_blocking = false;
 }
 
 uint64_t vcpu_get_cr0(struct vcpu_arch *a)

@@ -34,7 +34,8 @@ typedef bool vcpu_fake_source(struct vcpu_arch *a, struct vcpu_exit *out);
 
 struct vcpu_fake {
     struct vcpu_state state; /* the guest's registers, but for the general ones */
-    struct vcpu_segment segment[6]; /* as vcpu_get_segment numbers them; flat at first */
+    struct vcpu_segment segment[SEGMENT_GDTR + 1]; /* the first six flat at first */
+    uint64_t dr6;            /* causes given to vcpu_inject_debug */
     bool sti_blocking;       /* the instruction before was STI or MOV SS */
     bool nmi_blocking;       /* an NMI handler runs */
     uint64_t cr2;

@@ -27,6 +27,17 @@ class SelfTestUefiTwoCpus(SelfTest, SystemTest):
     firmware, cpus, cost = UEFI, 2, 30
 
 
+class Tasks(SystemTest):
+    """tests/guest/tasks.c: hardware task switches."""
+
+    def test_tasks(self):
+        with boot("tasks", BIOS, 1) as machine:
+            end = machine.wait_end(LONG)
+            lines = guest_lines(machine.console, "tasks")
+        self.assertIn("tasks 14 passed, 0 failed", lines)
+        self.assertEqual(end, "poweroff", machine.tail())
+
+
 class EndOfRun(SystemTest):
     """Two guests leave; one of them may use the debug exit port."""
 

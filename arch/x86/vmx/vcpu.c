@@ -366,7 +366,7 @@ static inline void advance(uint64_t len)
     vmwrite(VMCS_GUEST_RIP, to);
 }
 
-/* DR6 as #DB leaves it. causes: [14:13] BS, BD; [3:0] B3..B0. */
+/* DR6 as #DB leaves it. causes: DEBUG_CAUSES. */
 static void add_debug_causes(uint64_t causes)
 {
     uint64_t dr6;
@@ -402,13 +402,39 @@ void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
         vcpu_inject(a, EVENT_EXCEPTION, vector);
 }
 
+/*
+ * The event of a task gate in the IDT is delivered by the switch. An NMI blocks further ones, and IRET
+ * unblocks them, as if the processor had done it.
+ */
+static void decode_task_switch(struct vcpu_exit *x)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t event = vmread(VMCS_IDT_VECTORING_INFO);
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_NMI;
+    uint64_t type = field_get(event, INTR_INFO_TYPE);
+    bool gate = field_get(q, QUAL_TASK_SOURCE) == TASK_GATE;
+    bool by_instruction = !gate || (type >= INTR_TYPE_SOFTWARE && type < INTR_TYPE_OTHER);
+
+    x->kind = EXIT_TASK_SWITCH;
+    x->u.task.selector = (uint16_t)q;
+    x->u.task.source = (uint8_t)field_get(q, QUAL_TASK_SOURCE);
+    x->u.task.external = !by_instruction;
+    x->u.task.length = by_instruction ? (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH) : 0;
+    x->u.task.has_error = gate && (event & INTR_INFO_ERROR) != 0;
+    x->u.task.error = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR);
+    if (gate && type == INTR_TYPE_NMI)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking | BLOCKING_NMI);
+    if (x->u.task.source == TASK_IRET)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+}
+
 static void decode_rare(struct vcpu_exit *x, uint32_t reason)
 {
     switch (reason) {
     case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_EXCEPTION_NMI: decode_exception(x); break;
     case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
-    case REASON_TASK_SWITCH: x->kind = EXIT_TASK_SWITCH; break;
+    case REASON_TASK_SWITCH: decode_task_switch(x); break;
     case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
     case REASON_XSETBV: x->kind = EXIT_XSETBV; break;
     case REASON_TPR: x->kind = EXIT_TPR; break;
@@ -489,10 +515,8 @@ static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t block
     vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
     if (rflags & RFLAGS_TF)
         causes |= DEBUG_BS;
-    if (causes == 0)
-        return;
-    add_debug_causes(causes);
-    vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
+    if (causes != 0)
+        vcpu_inject_debug(a, causes);
 }
 
 static inline void skip(struct vcpu_arch *a, uint64_t len)
@@ -516,6 +540,12 @@ void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
+
+void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes)
+{
+    add_debug_causes(causes);
+    vcpu_inject(a, EVENT_EXCEPTION, VECTOR_DB);
+}
 
 void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_code)
 {
@@ -673,16 +703,6 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
     };
 }
 
-void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
-{
-    (void)a;
-    *out = (struct vcpu_segment){
-        .base = vmread(VMCS_GUEST_ES_BASE + 2 * number),
-        .limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + 2 * number),
-        .access = (uint32_t)vmread(VMCS_GUEST_ES_ACCESS + 2 * number),
-    };
-}
-
 unsigned vcpu_code_size(const struct vcpu_state *s)
 {
     if ((s->efer & EFER_LMA) != 0 && (s->cs_access & BIT32(13)) != 0)
@@ -713,6 +733,43 @@ void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
 {
     (void)a;
     vmwrite(VMCS_GUEST_RFLAGS, value);
+}
+
+/* The four fields of a segment register are equally far apart in each width; GDTR has two. */
+void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment *out)
+{
+    (void)a;
+    *out = (struct vcpu_segment){
+        .limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + 2 * number),
+        .base = vmread(VMCS_GUEST_ES_BASE + 2 * number),
+    };
+    if (number == SEGMENT_GDTR)
+        return;
+    out->selector = (uint16_t)vmread(VMCS_GUEST_ES_SELECTOR + 2 * number);
+    out->access = (uint32_t)vmread(VMCS_GUEST_ES_ACCESS + 2 * number);
+}
+
+void vcpu_set_segment(struct vcpu_arch *a, unsigned number, const struct vcpu_segment *s)
+{
+    (void)a;
+    vmwrite(VMCS_GUEST_ES_SELECTOR + 2 * number, s->selector);
+    vmwrite(VMCS_GUEST_ES_BASE + 2 * number, s->base);
+    vmwrite(VMCS_GUEST_ES_LIMIT + 2 * number, s->limit);
+    vmwrite(VMCS_GUEST_ES_ACCESS + 2 * number, s->access);
+}
+
+void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip)
+{
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+    vmwrite(VMCS_GUEST_CR3, cr3);
+    vmwrite(VMCS_GUEST_RIP, rip);
+    vmwrite(VMCS_GUEST_CR0, vmread(VMCS_GUEST_CR0) | CR0_TS);
+    vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_LOCAL);
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+            blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+    flush_translations(a);
 }
 
 uint64_t vcpu_get_cr0(struct vcpu_arch *a)

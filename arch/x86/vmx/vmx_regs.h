@@ -138,7 +138,7 @@
 #define BLOCKING_ENCLAVE 0x10u /* enclave interruption */
 
 /* Pending debug exceptions, and exit qualification of #DB. */
-#define DEBUG_CAUSES    0x600full /* [14:13] BS, BD; [3:0] B3..B0 */
+#define DEBUG_CAUSES    0xe00full /* [15:13] BT, BS, BD; [3:0] B3..B0: as in DR6 */
 #define DEBUG_ENABLED   0x1000ull /* [12] a breakpoint that DR7 enables was met */
 #define DEBUG_BS        0x4000ull /* [14] single step */
 
@@ -191,6 +191,7 @@
 #define QUAL_CR_NUMBER    0x0000000full /* [3:0]   control register */
 #define QUAL_CR_TYPE      0x00000030ull /* [5:4]   0 MOV to, 1 MOV from, 2 CLTS, 3 LMSW */
 #define QUAL_CR_GPR       0x00000f00ull /* [11:8]  general register */
+#define QUAL_TASK_SOURCE  0xc0000000ull /* [31:30] CALL, IRET, JMP, task gate in the IDT */
 #define QUAL_IO_SIZE      0x00000007ull /* [2:0]   bytes - 1 */
 #define QUAL_IO_IN        0x00000008ull /* [3] */
 #define QUAL_IO_STRING    0x00000010ull /* [4] */
