@@ -608,6 +608,9 @@ void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
     if ((xapic || x2apic) && (a->apicv & APICV_REGISTERS) != 0)
         controls |= PROC2_APIC_REGS;
     open_x2apic(a, x2apic);
+    /* What was translated without APIC accesses would still lead to the page behind. */
+    if (xapic && (a->procbased2 & PROC2_APIC_ACCESS) == 0)
+        flush_translations(a);
     a->procbased2 = controls;
     vmwrite(VMCS_PROC_CONTROLS2, controls);
 }
