@@ -34,7 +34,6 @@ static const uint32_t passthrough_msrs[] = {
 };
 
 #define APIC_ACCESS_GPA  0xfee00000ull /* where vcpu_memory.access_hpa is mapped */
-#define APIC_PAGE_TPR    (0x080 / 4)   /* word in the virtual-APIC page */
 
 #define MSR_BITMAP_READ  0x000
 #define MSR_BITMAP_WRITE 0x800
@@ -648,16 +647,8 @@ void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
 
 void vcpu_set_irq_status(struct vcpu_arch *a, uint8_t rvi, uint8_t svi)
 {
-    uint8_t vppr = (uint8_t)(a->apic_page[APIC_PAGE_TPR] & 0xf0);
-
+    (void)a;
     vmwrite(VMCS_GUEST_IRQ_STATUS, (uint64_t)svi << 8 | rvi);
-    /*
-     * A processor that is entered halted wakes for an interrupt it can take. Bochs does not, so it
-     * is entered active; the interrupt comes before the next instruction either way.
-     */
-    if ((rvi & 0xf0) > vppr && (rvi & 0xf0) > (svi & 0xf0) &&
-        (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0)
-        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 }
 
 void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
