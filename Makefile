@@ -54,7 +54,7 @@ OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
 
-.PHONY: all iso setup run test devtest check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run test devtest gallery check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -270,6 +270,9 @@ test: $(SETUP) ## everything: check, both compilers, and boots on the emulated m
 devtest: $(SETUP) ## the device test on bare Bochs, on bare QEMU and as a guest, compared
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/devtest.yaml iso build/devtest/bare.iso
 	$(Q)scripts/devtest
+
+gallery: $(SETUP) ## guests nobody here wrote, from Debian's packages; fetches some 700 MB once
+	$(Q)scripts/gallery
 
 help: ## this list
 	@echo "make [CONFIG=NAME|path.yaml] [CC=gcc|clang]"

@@ -81,15 +81,19 @@ static enum err check_header(const struct linux_setup_header *h, const char **pr
     return OK;
 }
 
-/* Finds the protected-mode code, which begins after the boot sector and setup_sects more. */
+/*
+ * Finds the protected-mode code, which begins after the boot sector and setup_sects more. Its last
+ * unit need not be whole (memtest86+).
+ */
 static enum err place_code(struct linux_layout *l, size_t image_len, const char **problem)
 {
     const struct linux_setup_header *h = &l->header;
     uint32_t sects = h->setup_sects ? h->setup_sects : SETUP_SECTS_DEFAULT;
-    uint64_t code_len = (uint64_t)h->syssize * SYSSIZE_UNIT;
+    uint64_t code_len = (uint64_t)h->syssize * SYSSIZE_UNIT, rest;
 
     l->code_offset = (sects + 1) * SECTOR;
-    if (l->code_offset >= image_len || code_len > image_len - l->code_offset) {
+    rest = l->code_offset < image_len ? image_len - l->code_offset : 0;
+    if (rest == 0 || code_len >= rest + SYSSIZE_UNIT) {
         *problem = "the kernel image is truncated (shorter than its header says)";
         return ERR_FORMAT;
     }
@@ -97,7 +101,7 @@ static enum err place_code(struct linux_layout *l, size_t image_len, const char 
         *problem = "the kernel image has no code";
         return ERR_FORMAT;
     }
-    l->code_len = code_len;
+    l->code_len = code_len < rest ? code_len : rest;
     return OK;
 }
 

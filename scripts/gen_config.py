@@ -580,7 +580,7 @@ def bzimage_problem(image):
     if not int.from_bytes(image[0x236:0x238], "little") & 1:
         return "is not a 64-bit kernel (XLF_KERNEL_64 is clear); use an amd64 kernel"
     setup = ((image[0x1F1] or 4) + 1) * 512
-    if setup + int.from_bytes(image[0x1F4:0x1F8], "little") * 16 > len(image):
+    if setup + int.from_bytes(image[0x1F4:0x1F8], "little") * 16 >= len(image) + 16:
         return "is truncated (shorter than its header says); get it again"
     return None
 

@@ -103,17 +103,18 @@ class SystemTest(unittest.TestCase):
 class Shell:
     """The Linux guest's shell on the console."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, patience=LONG):
         self.machine = machine
+        self._patience = patience
         self._commands = 0
 
     def wait(self):
         """Wait until it asks for a command."""
-        self.machine.expect(r"^\[linux\] linux guest: shell ready", LONG)
-        self.machine.expect(r"^\[linux\] ~ # ", LONG)
+        self.machine.expect(r"^\[linux\] linux guest: shell ready", self._patience)
+        self.machine.expect(r"^\[linux\] ~ # ", self._patience)
         self.machine.send("stty columns 200; echo wi''de\n")  # the shell wraps what is typed
-        self.machine.expect(r"^\[linux\] wide\n", LONG)
-        self.machine.expect(r"^\[linux\] ~ # ", LONG)
+        self.machine.expect(r"^\[linux\] wide\n", self._patience)
+        self.machine.expect(r"^\[linux\] ~ # ", self._patience)
 
     def command(self, text):
         """Run a command; returns (its output's lines, its exit status)."""
@@ -121,7 +122,7 @@ class Shell:
         mark = 1000 + self._commands
         before = self.machine.console.rfind("\n") + 1  # the prompt's line
         self.machine.send(f'{text}; echo "M$(({mark}+0))M$?"\n')
-        match = self.machine.expect(rf"^\[linux\] .*M{mark}M(\d+)$", LONG)
+        match = self.machine.expect(rf"^\[linux\] .*M{mark}M(\d+)$", self._patience)
         lines = guest_lines(self.machine.console[before:match.end()], "linux")
         echo = max(i for i, line in enumerate(lines) if f"M$(({mark}+0))M" in line)
         return lines[echo + 1:-1], int(match[1])

@@ -286,6 +286,19 @@ static void test_truncated_images_are_refused(void **state)
         assert_int_equal(check(exact, len, 0, MEMORY, "", &l), ERR_FORMAT);
         free(exact);
     }
+    assert_int_equal(check(image, IMAGE_LEN - 16, 0, MEMORY, "", &l), ERR_FORMAT);
+    free(image);
+}
+
+/* syssize counts in units of 16 bytes. */
+static void test_last_unit_need_not_be_whole(void **state)
+{
+    uint8_t *image = make_image();
+    struct linux_layout l;
+
+    (void)state;
+    assert_int_equal(check(image, IMAGE_LEN - 15, 0, MEMORY, "", &l), OK);
+    assert_int_equal(l.code_len, CODE_LEN - 15);
     free(image);
 }
 
@@ -585,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_unusable_headers_are_refused),
         cmocka_unit_test(test_longest_header_and_version_2_12_are_accepted),
         cmocka_unit_test(test_truncated_images_are_refused),
+        cmocka_unit_test(test_last_unit_need_not_be_whole),
         cmocka_unit_test(test_e820_leaves_bios_area_out),
         cmocka_unit_test(test_e820_leaves_the_hole_below_4_gib_out),
         cmocka_unit_test(test_load_puts_images_in_place),
