@@ -58,6 +58,11 @@ static uint64_t width_mask(const struct hpet_timer *t)
     return size_mask((t->config & TN_32BIT) != 0 ? 4 : 8);
 }
 
+static uint64_t period(const struct hpet_timer *t)
+{
+    return t->period & width_mask(t);
+}
+
 static uint64_t add(uint64_t ticks, uint64_t distance)
 {
     return ticks > NEVER - distance ? NEVER : ticks + distance;
@@ -81,16 +86,15 @@ static void reschedule(struct hpet_timer *t, uint64_t ticks)
         return;
     }
 
-    uint64_t period = t->period & mask;
-    uint64_t steps;
-
-    if (period == 0) {
+    if (period(t) == 0) {
         t->due = NEVER;
         return;
     }
-    steps = (ticks - t->due) / period + 1;
-    t->comparator = (t->comparator + steps * period) & mask;
-    t->due = add(t->due, steps * period);
+
+    uint64_t way = ((ticks - t->due) / period(t) + 1) * period(t);
+
+    t->comparator = (t->comparator + way) & mask;
+    t->due = add(t->due, way);
 }
 
 static void match(struct hpet *h, unsigned n)
@@ -112,7 +116,7 @@ static uint64_t next_deadline(const struct hpet *h, uint64_t ticks)
 
         if ((t->config & TN_ENABLE) == 0 || (h->status & BIT32(n)) != 0 || due == NEVER)
             continue;
-        if (periodic(t) && t->period < HPET_MIN_PERIOD && due - ticks < HPET_MIN_PERIOD)
+        if (periodic(t) && period(t) < HPET_MIN_PERIOD && due - ticks < HPET_MIN_PERIOD)
             due = add(ticks, HPET_MIN_PERIOD);
         next = due < next ? due : next;
     }
