@@ -17,13 +17,21 @@ static void prepare_nmi(struct vcpu *v)
     vcpu_want_nmi_window(&v->arch, v->nmi_pending);
 }
 
+static void inject_irq(struct vcpu *v)
+{
+    int vector = platform_irq_ack(v);
+
+    if (vector >= 0) /* another core may have masked what was waiting */
+        vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
+}
+
 /* The hardware delivers the local APIC's interrupts; only what goes past it is left. */
 static void prepare_extint(struct vcpu *v)
 {
     uint64_t levels[4];
 
     if (platform_extint_waiting(v) && vcpu_can_take_irq(&v->arch))
-        vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)platform_irq_ack(v));
+        inject_irq(v);
     vcpu_want_irq_window(&v->arch, platform_extint_waiting(v));
     if (lapic_levels_changed(&v->lapic, levels))
         vcpu_set_eoi_exits(&v->arch, levels);
@@ -32,12 +40,8 @@ static void prepare_extint(struct vcpu *v)
 
 static void prepare_irq(struct vcpu *v)
 {
-    if (platform_irq_waiting(v) && vcpu_can_take_irq(&v->arch)) {
-        int vector = platform_irq_ack(v);
-
-        if (vector >= 0)
-            vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
-    }
+    if (platform_irq_waiting(v) && vcpu_can_take_irq(&v->arch))
+        inject_irq(v);
     vcpu_want_irq_window(&v->arch, platform_irq_waiting(v));
     vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
 }
@@ -45,6 +49,8 @@ static void prepare_irq(struct vcpu *v)
 bool intr_prepare(struct vcpu *v)
 {
     if (v->activity != VCPU_ACTIVE && !ipi_wait(v))
+        return false;
+    if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
     v->attention = false;
     prepare_nmi(v);

@@ -53,8 +53,8 @@ static void send(struct vcpu *to, const struct apic_msg *m)
     case APIC_EXTINT: vcpu_request(to, REQUEST_EXTINT); break;
     case APIC_INIT: /* a SIPI sent before an INIT is not to be seen behind it */
         atomic_fetch_and(&to->requests, ~REQUEST_SIPI);
-        atomic_fetch_or(&to->requests, REQUEST_INIT);
-        vcpu_rouse(to);
+        if ((atomic_fetch_or(&to->requests, REQUEST_INIT) & REQUEST_INIT) == 0)
+            vcpu_rouse(to);
         break;
     case APIC_STARTUP:
         atomic_store(&to->sipi_page, m->vector);
@@ -192,19 +192,23 @@ uint32_t ipi_take(struct vcpu *self)
 
 void ipi_forget_posted(struct vcpu *v)
 {
+    /* In this order no vector that is posted meanwhile stays behind without its notification. */
+    atomic_store(&v->arch.posted->control, 0);
     for (unsigned i = 0; i < ARRAY_LEN(v->arch.posted->pir); i++)
         atomic_store(&v->arch.posted->pir[i], 0);
-    atomic_store(&v->arch.posted->control, 0);
 }
 
 bool ipi_wait(struct vcpu *self)
 {
-    while (self->vm->wish == WISH_RUN && self->activity == VCPU_WAIT_SIPI) {
+    for (;;) {
+        cpu_take_interrupts(); /* the NMIs of INITs without end do not hold up the console */
+        (void)ipi_take(self);  /* device requests are for the first vCPU, which never waits */
+        if (self->vm->wish != WISH_RUN)
+            return false;
+        if (self->activity != VCPU_WAIT_SIPI)
+            break;
         cpu_idle();
-        (void)ipi_take(self); /* device requests are for the first vCPU, which never waits */
     }
-    if (self->vm->wish != WISH_RUN)
-        return false;
 
     struct vcpu_start start = {.mode = START_SIPI, .sipi_page = (uint8_t)self->sipi_page};
 

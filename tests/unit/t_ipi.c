@@ -261,6 +261,54 @@ static void test_init_of_the_first_resets_the_machine(void **state)
     assert_int_equal(vm->wish, WISH_RESET);
 }
 
+/* Not every exit that lets the guest send looks at the wish. */
+static void test_init_to_itself_stops_the_first(void **state)
+{
+    (void)state;
+    vm->wish = WISH_RUN;
+    assert_true(intr_prepare(bsp));
+    send(APIC_INIT, 0, 0);
+    assert_true(bsp->attention);
+    assert_false(intr_prepare(bsp));
+}
+
+/* NMIs go before interrupts: those of other guests' console are not to wait for ever. */
+static void test_a_storm_of_inits_is_one_nmi_until_it_is_seen(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        send(APIC_INIT, 1, 0);
+    assert_int_equal(host_fake.sent_nmis, 1);
+    (void)ipi_take(ap);
+    send(APIC_INIT, 1, 0);
+    assert_int_equal(host_fake.sent_nmis, 2);
+}
+
+static unsigned windows;
+
+static void window_and_init(void)
+{
+    if (windows++ == 0)
+        send(APIC_INIT, 1, 0); /* its kick is gone now: it has to be noticed all the same */
+    else
+        send(APIC_STARTUP, 1, 0x33);
+}
+
+static void test_a_start_lets_interrupts_in(void **state)
+{
+    (void)state;
+    windows = 0;
+    send(APIC_INIT, 1, 0);
+    send(APIC_STARTUP, 1, 0x9a);
+    (void)ipi_take(ap);
+    vm->wish = WISH_RUN;
+    host_fake.interrupts = window_and_init;
+    assert_true(ipi_wait(ap));
+    host_fake.interrupts = NULL;
+    assert_int_equal(windows, 3); /* with the one in which it idled */
+    assert_int_equal(vcpu_fake.start.sipi_page, 0x33);
+}
+
 static void test_console_requests_are_given_back(void **state)
 {
     (void)state;
@@ -315,6 +363,9 @@ int main(void)
         cmocka_unit_test_setup(test_sipi_before_init_is_not_seen_behind_it, setup),
         cmocka_unit_test_setup(test_waiting_ends_when_the_vm_stops, setup),
         cmocka_unit_test_setup(test_init_of_the_first_resets_the_machine, setup),
+        cmocka_unit_test_setup(test_init_to_itself_stops_the_first, setup),
+        cmocka_unit_test_setup(test_a_storm_of_inits_is_one_nmi_until_it_is_seen, setup),
+        cmocka_unit_test_setup(test_a_start_lets_interrupts_in, setup),
         cmocka_unit_test_setup(test_console_requests_are_given_back, setup),
         cmocka_unit_test_setup(test_hardware_gets_rvi_and_eoi_exits, setup),
         cmocka_unit_test_setup(test_tpr_that_holds_up_an_interrupt_is_watched, setup),
