@@ -23,18 +23,20 @@ void vm_log(struct vm *vm, const char *fmt, ...)
     va_list args;
 
     uint64_t now = vm_now(vm);
+    uint64_t began = vm->log_second;
 
-    if (now - vm->log_second >= vm->tsc_hz) {
-        vm->log_second = now;
+    if (now >= began + vm->tsc_hz && atomic_compare_exchange_strong(&vm->log_second, &began, now))
         vm->logged = 0;
-    }
-    if (vm->logged++ >= LOG_LIMIT)
+
+    uint32_t before = atomic_fetch_add(&vm->logged, 1);
+
+    if (before >= LOG_LIMIT)
         return;
     va_start(args, fmt);
     fmt_vprint(text, sizeof(text), fmt, args);
     va_end(args);
     log_line("guest %s: %s%s", vm->config->name, text,
-             vm->logged == LOG_LIMIT ? " (more such lines in this second are not shown)" : "");
+             before + 1 == LOG_LIMIT ? " (more such lines in this second are not shown)" : "");
 }
 
 const char *vm_state_name(const struct vm *vm)

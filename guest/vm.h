@@ -111,6 +111,9 @@ struct vm {
     uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
+    _Atomic uint64_t log_second; /* VM time at which the current second of the log limit began */
+    atomic_uint logged;          /* lines this guest has caused in it */
+
     _Atomic uint64_t device_deadline; /* VM time at which the first vCPU has to serve a device */
     atomic_bool intr;                 /* INTR of the 8259 pair */
 
@@ -128,8 +131,6 @@ struct vm {
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
     uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
-    uint64_t log_second;   /* VM time at which the current second of the log limit began */
-    uint32_t logged;       /* lines this guest has caused in it */
 
     struct ring console_tx;      /* from the guest's UART to the console */
     struct ring console_rx;      /* from the keyboard */

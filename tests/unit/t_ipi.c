@@ -309,6 +309,18 @@ static void test_a_start_lets_interrupts_in(void **state)
     assert_int_equal(vcpu_fake.start.sipi_page, 0x33);
 }
 
+/* Cores' clocks differ a little, and a second that began later than now has not passed. */
+static void test_lines_are_limited_whichever_core_logs(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        if (i % 10 == 0)
+            vm->log_second = vm_now(vm) + 1;
+        vm_log(vm, "line");
+    }
+    assert_in_range(small_vm_logged("guest g: line"), 1, 20);
+}
+
 static void test_console_requests_are_given_back(void **state)
 {
     (void)state;
@@ -366,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup(test_init_to_itself_stops_the_first, setup),
         cmocka_unit_test_setup(test_a_storm_of_inits_is_one_nmi_until_it_is_seen, setup),
         cmocka_unit_test_setup(test_a_start_lets_interrupts_in, setup),
+        cmocka_unit_test_setup(test_lines_are_limited_whichever_core_logs, setup),
         cmocka_unit_test_setup(test_console_requests_are_given_back, setup),
         cmocka_unit_test_setup(test_hardware_gets_rvi_and_eoi_exits, setup),
         cmocka_unit_test_setup(test_tpr_that_holds_up_an_interrupt_is_watched, setup),
