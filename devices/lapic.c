@@ -156,13 +156,18 @@ uint8_t lapic_highest_isr(const struct lapic *l)
     return vector_highest(l, REG_ISR);
 }
 
+static uint8_t tpr(const struct lapic *l)
+{
+    return (uint8_t)*reg_word(l, REG_TPR);
+}
+
 /* "Task and Processor Priorities". Equal classes: PPR = TPR, as APIC virtualization has it. */
 uint8_t lapic_priority(const struct lapic *l)
 {
-    uint8_t tpr = (uint8_t)*reg_word(l, REG_TPR);
+    uint8_t own = tpr(l);
     uint8_t isrv = lapic_highest_isr(l);
 
-    return tpr >> 4 >= isrv >> 4 ? tpr : isrv & 0xf0;
+    return own >> 4 >= isrv >> 4 ? own : isrv & 0xf0;
 }
 
 int lapic_pending(const struct lapic *l)
@@ -183,7 +188,7 @@ uint8_t lapic_tpr_threshold(const struct lapic *l)
 {
     unsigned class = lapic_highest_irr(l) >> 4;
 
-    if (class <= lapic_highest_isr(l) >> 4 || class > *reg_word(l, REG_TPR) >> 4)
+    if (class <= lapic_highest_isr(l) >> 4 || class > tpr(l) >> 4)
         return 0;
     return (uint8_t)class;
 }
@@ -247,7 +252,7 @@ void lapic_ack(struct lapic *l, int vector)
 
 uint64_t lapic_get_cr8(const struct lapic *l)
 {
-    return *reg_word(l, REG_TPR) >> 4;
+    return tpr(l) >> 4;
 }
 
 void lapic_set_cr8(struct lapic *l, uint64_t cr8)
@@ -703,7 +708,7 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     switch (reg) {
     case REG_ID: return is_x2apic(l) ? l->id : l->id << 24;
     case REG_VERSION: return VERSION;
-    case REG_TPR:
+    case REG_TPR: return tpr(l);
     case REG_ICR_HIGH: return *reg_word(l, reg);
     case REG_PPR: return lapic_priority(l);
     case REG_LDR: return is_x2apic(l) ? x2apic_ldr(l) : l->ldr;
@@ -797,11 +802,6 @@ void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
     reg_write(l, offset / 16, value & reg_bits(l, offset / 16), now, effect);
 }
 
-void lapic_after_write(struct lapic *l, unsigned offset, uint64_t now, struct lapic_effect *effect)
-{
-    lapic_write(l, offset, l->page[offset % LAPIC_SIZE / 4], now, effect);
-}
-
 bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t *value, uint64_t now)
 {
     unsigned reg = msr - 0x800; /* an MSR below wraps to a number that is no register */
@@ -828,6 +828,16 @@ bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now,
         *reg_word(l, REG_ICR_HIGH) = (uint32_t)(value >> 32);
     reg_write(l, reg, (uint32_t)value, now, effect);
     return true;
+}
+
+void lapic_after_write(struct lapic *l, unsigned offset, uint64_t now, struct lapic_effect *effect)
+{
+    uint32_t value = l->page[offset % LAPIC_SIZE / 4];
+
+    if (is_x2apic(l))
+        (void)lapic_wrmsr(l, 0x800 + offset / 16, value, now, effect);
+    else
+        lapic_write(l, offset, value, now, effect);
 }
 
 /* ---- State changes ---- */

@@ -102,6 +102,45 @@ static void test_no_request_has_no_threshold(void **state)
     assert_int_equal(lapic_tpr_threshold(&l), 0);
 }
 
+/*
+ * SDM 3C "TPR Virtualization" has the processor clear [31:8]; a threshold that is above TPR [7:4]
+ * at an entry would be refused, so nothing depends on that.
+ */
+static void test_only_a_byte_of_tpr_counts(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+
+    (void)state;
+    fixed(&l, 0x51, false);
+    page[0x080 / 4] = 0xabcdef30;
+    assert_int_equal(lapic_get_cr8(&l), 3);
+    assert_int_equal(lapic_tpr_threshold(&l), 0);
+    assert_int_equal(lapic_pending(&l), 0x51);
+    assert_int_equal(lapic_read(&l, 0x080, 0), 0x30);
+}
+
+/* SDM 3C "Self-IPI Virtualization": what it leaves to us is a vector below 16. */
+static void test_illegal_self_ipi_in_x2apic_mode(void **state)
+{
+    uint32_t page[LAPIC_SIZE / 4];
+    struct lapic l = enabled(page);
+    struct lapic_effect effect;
+    uint64_t esr;
+
+    (void)state;
+    assert_true(lapic_write_base(&l, LAPIC_GPA | LAPIC_BASE_EN | LAPIC_BASE_EXTD));
+    page[0x3f0 / 4] = 15;
+    lapic_after_write(&l, 0x3f0, 0, &effect);
+    assert_int_equal(effect.kind, LAPIC_EFFECT_IPI);
+    assert_int_equal(lapic_accept(&l, &effect.msg), LAPIC_EVENT_NONE);
+    assert_int_equal(page[0x3f0 / 4], 0);
+    assert_true(lapic_wrmsr(&l, 0x828, 0, 0, &effect));
+    assert_true(lapic_rdmsr(&l, 0x828, &esr, 0));
+    assert_int_equal(esr, 0x60); /* send and receive illegal vector */
+    assert_true(lapic_ok(&l));
+}
+
 /* Told once for each change, with the whole map. */
 static void test_levels_changed_tells_each_new_level_once(void **state)
 {
@@ -374,6 +413,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tpr_threshold_is_where_the_request_gets_through),
         cmocka_unit_test(test_no_request_has_no_threshold),
+        cmocka_unit_test(test_only_a_byte_of_tpr_counts),
+        cmocka_unit_test(test_illegal_self_ipi_in_x2apic_mode),
         cmocka_unit_test(test_levels_changed_tells_each_new_level_once),
         cmocka_unit_test(test_posted_interrupts_are_edges_that_came_together),
         cmocka_unit_test(test_after_write_is_a_write),
