@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One VM exit: who handles it. Nothing else belongs here. */
+#include "arch/x86/cpu.h"
 #include "arch/x86/trap.h"
 #include "guest/ipi.h"
 #include "guest/platform.h"
@@ -69,9 +70,16 @@ static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
     return after_interrupt(v);
 }
 
+/*
+ * NMIs go before interrupts at each entry: without a gap a guest's storm of them would hold up the
+ * console. The timer's interrupt may come in it.
+ */
 static enum outcome exit_nmi(struct vcpu *v)
 {
     host_nmi();
+    cpu_take_interrupts();
+    ipi_notify_again(v);
+    platform_advance(v);
     return after_interrupt(v);
 }
 

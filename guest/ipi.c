@@ -41,20 +41,23 @@ static void send_fixed(struct vcpu *to, const struct apic_msg *m)
     }
 }
 
+/* It may be halted with IF = 0. Once is enough until it has seen the bit. */
+static void request_roused(struct vcpu *to, uint32_t bit)
+{
+    if ((atomic_fetch_or(&to->requests, bit) & bit) == 0)
+        vcpu_rouse(to);
+}
+
 static void send(struct vcpu *to, const struct apic_msg *m)
 {
     switch ((enum apic_delivery)m->delivery) {
     case APIC_FIXED:
     case APIC_LOWEST: send_fixed(to, m); break;
-    case APIC_NMI:
-        atomic_fetch_or(&to->requests, REQUEST_NMI);
-        vcpu_rouse(to);
-        break;
+    case APIC_NMI: request_roused(to, REQUEST_NMI); break;
     case APIC_EXTINT: vcpu_request(to, REQUEST_EXTINT); break;
     case APIC_INIT: /* a SIPI sent before an INIT is not to be seen behind it */
         atomic_fetch_and(&to->requests, ~REQUEST_SIPI);
-        if ((atomic_fetch_or(&to->requests, REQUEST_INIT) & REQUEST_INIT) == 0)
-            vcpu_rouse(to);
+        request_roused(to, REQUEST_INIT);
         break;
     case APIC_STARTUP:
         atomic_store(&to->sipi_page, m->vector);
@@ -188,6 +191,13 @@ uint32_t ipi_take(struct vcpu *self)
     if ((requests & REQUEST_MESSAGES) != 0)
         take_messages(self, requests);
     return requests;
+}
+
+void ipi_notify_again(struct vcpu *self)
+{
+    if (vcpu_takes_posted(&self->arch) &&
+        (atomic_load(&self->arch.posted->control) & POSTED_ON) != 0)
+        apic_send(cpu_list[self->core]->apic_id, HOST_VECTOR_POSTED);
 }
 
 void ipi_forget_posted(struct vcpu *v)

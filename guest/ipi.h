@@ -31,6 +31,12 @@ void ipi_notice(struct vcpu *self, enum lapic_event event, uint8_t vector);
  */
 uint32_t ipi_take(struct vcpu *self);
 
+/*
+ * This core let in its interrupts while it was in root mode: a notification of posted interrupts,
+ * which only the hardware can use, was perhaps among them.
+ */
+void ipi_notify_again(struct vcpu *self);
+
 /* Empty the posted-interrupt descriptor of a vCPU that does not run. */
 void ipi_forget_posted(struct vcpu *v);
 

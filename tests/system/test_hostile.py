@@ -36,3 +36,27 @@ class HostileNeighbour(SystemTest):
         self.machine.expect(r"^\[bulkhead\] guest heartbeat: running, .*\n", LONG)
         self.machine.send("\x1d2")
         self.machine.expect(r"^\[bulkhead\] keyboard: heartbeat\n", LONG)
+
+
+class HostileNeighbourOfTwo(SystemTest):
+    """One vCPU of the hostile guest has the console's core; it resets itself all the time."""
+    cost = 60
+
+    @classmethod
+    def setUpClass(cls):
+        cls.start("hostile-smp", BIOS, cpus=3)
+
+    def test_heartbeat_goes_on(self):
+        self.machine.expect(rf"^\[heartbeat\] beat {BEATS}: .*\n", LONG)
+        self.assertEqual(beats(self.machine.console), list(range(1, BEATS + 1)))
+
+    def test_hostile_guest_ends_in_every_way(self):
+        lives = [line for line in guest_lines(self.machine.console, "hostile")
+                 if line.startswith("life: ")]
+        self.note(f"{len(lives)} lives of the hostile guest")
+        for way in range(5):
+            self.assertIn(f"life: second CPU runs, ends in way {way}", lives)
+
+    def test_console_answers(self):
+        self.machine.send("\x1d?")
+        self.machine.expect(r"^\[bulkhead\] guest hostile: running, .*\n", LONG)

@@ -284,7 +284,39 @@ static void test_a_storm_of_inits_is_one_nmi_until_it_is_seen(void **state)
     assert_int_equal(host_fake.sent_nmis, 2);
 }
 
+/* The same of NMIs; and a core that takes one lets in what waits behind it. */
+static void test_a_storm_of_nmis_is_one_until_it_is_seen(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        send(APIC_NMI, 1, 0);
+    assert_int_equal(host_fake.sent_nmis, 1);
+}
+
 static unsigned windows;
+
+static void window(void)
+{
+    windows++;
+    bsp->arch.armed_deadline = 0; /* its timer has fired in root mode */
+}
+
+static void test_an_nmi_lets_interrupts_in(void **state)
+{
+    struct vcpu_exit x = {.kind = EXIT_NMI};
+
+    (void)state;
+    windows = 0;
+    bsp->arch.apicv = APICV_POSTED;
+    bsp->arch.posted->control = POSTED_ON;
+    host_fake.interrupts = window;
+    assert_int_equal(exit_dispatch(bsp, &x), RESUME);
+    host_fake.interrupts = NULL;
+    assert_int_equal(windows, 1);
+    assert_true(bsp->arch.armed_deadline > host_fake.tsc);
+    assert_int_equal(host_fake.ipi_vector, HOST_VECTOR_POSTED); /* it may have been let in, too */
+    assert_int_equal(host_fake.ipi_id, 11);                     /* host_fake: core 1 */
+}
 
 static void window_and_init(void)
 {
@@ -377,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup(test_init_of_the_first_resets_the_machine, setup),
         cmocka_unit_test_setup(test_init_to_itself_stops_the_first, setup),
         cmocka_unit_test_setup(test_a_storm_of_inits_is_one_nmi_until_it_is_seen, setup),
+        cmocka_unit_test_setup(test_a_storm_of_nmis_is_one_until_it_is_seen, setup),
+        cmocka_unit_test_setup(test_an_nmi_lets_interrupts_in, setup),
         cmocka_unit_test_setup(test_a_start_lets_interrupts_in, setup),
         cmocka_unit_test_setup(test_lines_are_limited_whichever_core_logs, setup),
         cmocka_unit_test_setup(test_console_requests_are_given_back, setup),
