@@ -4,8 +4,8 @@ a TSC tick is an instruction and runs repeat to the tick."""
 
 import re
 
-from support import BIOS, LONG, TREE, boot, iso, run, tokens
-from machine import Machine  # pylint: disable=import-error
+from support import BIOS, LONG, TREE, Shell, boot, emulator_ticks_now, iso, run, tokens
+from machine import DEFAULT_IPS, Machine  # pylint: disable=import-error
 
 # CPUID of this model does not claim a TSC frequency, so that the bare Linux measures the true one.
 LINUX_MODEL = "corei7_haswell_4770"
@@ -72,3 +72,45 @@ def guest_linux():
     figures = report(console)
     # The guest's TSC starts at 0 when it is switched on; the hypervisor then clears and fills its RAM.
     return {"boot": now - entry, "load": entry, "exits": tokens(exits), **figures}
+
+
+BUSY = "for i in 1 2; do dd if=/dev/zero bs=64k 2>/dev/null | md5sum >/dev/null & done"
+IDLE_SECONDS, BUSY_SECONDS = 20, 2  # of the emulated machine's time
+
+
+def exit_counts(machine):
+    """Exits by reason of each vCPU of the Linux guest until now, and the machine's time in ticks."""
+    machine.send("\x1d?")
+    found = [machine.expect(rf"^\[bulkhead\] guest linux: vCPU {i}: exits:(.*)\n", LONG)[1]
+             for i in range(2)]
+    return list(map(tokens, found)), emulator_ticks_now(machine)
+
+
+def wait_ticks(machine, end):
+    """Let the machine run until its clock shows `end`."""
+    while emulator_ticks_now(machine) < end:
+        machine.pump(0.1)
+
+
+def exits_in_window(machine, length):
+    """Exits by reason of each vCPU in `length` seconds, per second."""
+    begin, start = exit_counts(machine)
+    wait_ticks(machine, start + length * DEFAULT_IPS)
+    end, stop = exit_counts(machine)
+    seconds = (stop - start) / DEFAULT_IPS
+    return [{name: (count - before.get(name, 0)) / seconds for name, count in after.items()
+             if count != before.get(name, 0)} for before, after in zip(begin, end)]
+
+
+def linux_exits():
+    """Exits per second by reason of each vCPU: of a Linux that waits at its prompt, and of a busy one.
+    The console's own interrupts are on another core."""
+    with boot("exits", BIOS, cpus=3) as machine:
+        shell = Shell(machine)
+        shell.wait()
+        # The boot's last work is not what an idle Linux does.
+        wait_ticks(machine, emulator_ticks_now(machine) + IDLE_SECONDS * DEFAULT_IPS)
+        idle = exits_in_window(machine, IDLE_SECONDS)
+        _, status = shell.command(BUSY)
+        assert status == 0
+        return idle, exits_in_window(machine, BUSY_SECONDS)

@@ -28,6 +28,18 @@ class ExitCosts(SystemTest):
         self.assertIn("lapic-eoi", costs)
 
 
+class LinuxExits(SystemTest):
+    cost = 60
+
+    def test_idle_linux_causes_under_20_exits_a_second(self):
+        for name, vcpus in zip(("idle", "busy"), measure.linux_exits()):
+            for i, rates in enumerate(vcpus):
+                self.note(f"{name}, vCPU {i}: {sum(rates.values()):.1f} exits a second: "
+                          + ", ".join(f"{reason} {rate:.1f}" for reason, rate in rates.items()))
+                if name == "idle":
+                    self.assertLess(sum(rates.values()), 20)
+
+
 class LinuxBoot(SystemTest):
     cost = 130
 
