@@ -248,7 +248,7 @@ static void set_preemption_timer(const struct vcpu_arch *a)
     uint64_t now = rdtsc();
     uint64_t left = a->armed_deadline > now ? a->armed_deadline - now : 0;
 
-    left >>= a->timer_shift;
+    left = (left >> a->timer_shift) + 1; /* 0 would go before the host's interrupts, even NMIs */
     vmwrite(VMCS_PREEMPTION_TIMER, left < UINT32_MAX ? left : UINT32_MAX);
 }
 
