@@ -109,16 +109,16 @@ class Linux:
     def __call__(self, machine):
         shell = Shell(machine, PATIENCE)
         shell.wait()
-        release = self._ask(shell, "uname -r")[0]
+        release = shell.ask("uname -r")[0]
         assert release.startswith(self.version + ".") and release.endswith(self.flavour), release
-        assert self._ask(shell, "cat /proc/cmdline") == ["console=ttyS0"]
+        assert shell.ask("cat /proc/cmdline") == ["console=ttyS0"]
         self._processors(shell, self.vcpus)
-        self._interrupts(self._ask(shell, "cat /proc/interrupts"))
-        date = int(self._ask(shell, "date +%s")[0])
+        self._interrupts(shell.ask("cat /proc/interrupts"))
+        date = int(shell.ask("date +%s")[0])
         assert START_OF_TIME < date < START_OF_TIME + 3600, f"date +%s says {date}"
         if self.vcpus > 1:
             self._unplug(shell)
-        lines = self._ask(shell, "dmesg")
+        lines = shell.ask("dmesg")
         assert len(lines) > 100, "dmesg is short:\n" + "\n".join(lines)
         bad = list(filter(COMPLAINTS.search, lines))
         assert not bad, "dmesg complains:\n" + "\n".join(bad)
@@ -126,14 +126,8 @@ class Linux:
         machine.expect(r"^\[bulkhead\] guest linux: powered off, ", PATIENCE)
         return f"Linux {release}: shell ready, nproc {self.vcpus}, powered off"
 
-    @staticmethod
-    def _ask(shell, text):
-        lines, status = shell.command(text)
-        assert status == 0, f"{text}: exit status {status}\n" + "\n".join(lines)
-        return lines
-
     def _processors(self, shell, count):
-        found = self._ask(shell, "nproc")
+        found = shell.ask("nproc")
         assert found == [str(count)], f"nproc says {found}, not {count}"
 
     def _interrupts(self, lines):
@@ -151,11 +145,11 @@ class Linux:
     def _unplug(self, shell):
         """The last processor is taken away and comes back."""
         switch = f"/sys/devices/system/cpu/cpu{self.vcpus - 1}/online"
-        self._ask(shell, f"echo 0 >{switch}")
+        shell.ask(f"echo 0 >{switch}")
         self._processors(shell, self.vcpus - 1)
-        self._ask(shell, f"echo 1 >{switch}")
+        shell.ask(f"echo 1 >{switch}")
         self._processors(shell, self.vcpus)
-        self._ask(shell, f"taskset {1 << (self.vcpus - 1):x} true")
+        shell.ask(f"taskset {1 << (self.vcpus - 1):x} true")
 
 
 def linux(name, file, vcpus):

@@ -130,6 +130,12 @@ class Shell:
         echo = max(i for i, line in enumerate(lines) if f"M$(({mark}+0))M" in line)
         return lines[echo + 1:-1], int(match[1])
 
+    def ask(self, text):
+        """Run a command that has to succeed; its output's lines."""
+        lines, status = self.command(text)
+        assert status == 0, f"{text}: exit status {status}\n" + "\n".join(lines)
+        return lines
+
 
 def tokens(text):
     """Name-and-number pairs of an exit report: "cpuid 12 pio 7" -> {"cpuid": 12, "pio": 7}."""

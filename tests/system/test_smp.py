@@ -23,24 +23,18 @@ class Smp:
         cls.shell = Shell(cls.machine)
         cls.shell.wait()
 
-    def command(self, text):
-        """Run a command that has to succeed; its output's lines."""
-        lines, status = self.shell.command(text)
-        self.assertEqual(status, 0, "\n".join(lines))
-        return lines
-
     def counts(self, name):
         """A line of /proc/interrupts: one number for each CPU."""
-        line = self.command(f"grep -w {name}: /proc/interrupts")[0]
+        line = self.shell.ask(f"grep -w {name}: /proc/interrupts")[0]
         return [int(word) for word in line.split()[1:1 + self.cpus]]
 
     def test_all_start(self):
-        self.assertEqual(self.command("nproc"), [str(self.cpus)])
-        self.assertEqual(self.command("cat /sys/devices/system/cpu/online"), [f"0-{self.cpus - 1}"])
+        self.assertEqual(self.shell.ask("nproc"), [str(self.cpus)])
+        self.assertEqual(self.shell.ask("cat /sys/devices/system/cpu/online"), [f"0-{self.cpus - 1}"])
 
     def test_each_has_its_timer_and_is_interrupted(self):
         # One pipe for each CPU, whose ends wake each other.
-        self.command(f"for i in $(seq {2 * self.cpus}); do"
+        self.shell.ask(f"for i in $(seq {2 * self.cpus}); do"
                      " dd if=/dev/zero bs=4k count=500 2>/dev/null | wc -c >/dev/null & done; wait")
         for name in ("LOC", "CAL"):
             counts = self.counts(name)
@@ -50,26 +44,26 @@ class Smp:
 
     def test_cpu_1_goes_and_comes_back(self):
         for _ in range(3):
-            self.command("echo 0 > /sys/devices/system/cpu/cpu1/online")
-            self.assertEqual(self.command("nproc"), [str(self.cpus - 1)])
-            self.command("echo 1 > /sys/devices/system/cpu/cpu1/online")
-            self.assertEqual(self.command("nproc"), [str(self.cpus)])
+            self.shell.ask("echo 0 > /sys/devices/system/cpu/cpu1/online")
+            self.assertEqual(self.shell.ask("nproc"), [str(self.cpus - 1)])
+            self.shell.ask("echo 1 > /sys/devices/system/cpu/cpu1/online")
+            self.assertEqual(self.shell.ask("nproc"), [str(self.cpus)])
         before = self.counts("LOC")[1]
-        self.command("taskset 2 true; sleep 1")
+        self.shell.ask("taskset 2 true; sleep 1")
         self.assertGreater(self.counts("LOC")[1], before)
 
     def test_no_complaint(self):
-        lines = self.command("dmesg")
+        lines = self.shell.ask("dmesg")
         self.assertGreater(len(lines), 100)
         self.assertEqual([line for line in lines if COMPLAINTS.search(line)], [])
 
     def test_reboot_with_cpu_1_offline_and_poweroff(self):
         if self.reboots:
-            self.command("echo 0 > /sys/devices/system/cpu/cpu1/online")
+            self.shell.ask("echo 0 > /sys/devices/system/cpu/cpu1/online")
             self.machine.send("reboot\n")
             self.machine.expect(r"^\[bulkhead\] guest linux: reset\n", LONG)
             self.shell.wait()
-            self.assertEqual(self.command("nproc"), [str(self.cpus)])
+            self.assertEqual(self.shell.ask("nproc"), [str(self.cpus)])
         self.machine.send("poweroff\n")
         ended = rf"^\[bulkhead\] guest linux: powered off, core 0, resets {int(self.reboots)},"
         self.machine.expect(ended, LONG)
