@@ -31,13 +31,13 @@ class ExitCosts(SystemTest):
 class LinuxExits(SystemTest):
     cost = 60
 
-    def test_idle_linux_causes_under_20_exits_a_second(self):
+    def test_idle_linux_causes_under_20_exits_a_second_per_vcpu(self):
         for name, vcpus in zip(("idle", "busy"), measure.linux_exits()):
             for i, rates in enumerate(vcpus):
                 self.note(f"{name}, vCPU {i}: {sum(rates.values()):.1f} exits a second: "
                           + ", ".join(f"{reason} {rate:.1f}" for reason, rate in rates.items()))
-                if name == "idle":
-                    self.assertLess(sum(rates.values()), 20)
+            if name == "idle":  # which vCPU has the timers is Linux's choice: the mean of both
+                self.assertLess(sum(sum(rates.values()) for rates in vcpus), 20 * len(vcpus))
 
 
 class LinuxBoot(SystemTest):
