@@ -96,10 +96,7 @@ void ipi_deliver(struct vcpu *self, const struct apic_msg *m, uint32_t source)
 
 /* --- to this core's vCPU ---------------------------------------------------------------------- */
 
-/*
- * INIT: an application processor waits for its SIPI; the bootstrap processor starts at its reset
- * vector, which is firmware or, where the guest has none, a reset of the machine.
- */
+/* An application processor waits for its SIPI; the bootstrap processor's INIT resets the machine. */
 static void init(struct vcpu *self)
 {
     if (self->index == 0) {
