@@ -442,7 +442,8 @@ void host_nmi(void)
 {
     if (!atomic_load(&boot.halting)) {
         if (!atomic_exchange(&this_cpu()->nmi_expected, false))
-            this_cpu()->nmis++; /* may have come while this core holds the log's lock: only counted */
+            this_cpu()
+                ->nmis++; /* may have come while this core holds the log's lock: only counted */
         return;
     }
     for (;;)

@@ -190,7 +190,7 @@ uint8_t lapic_tpr_threshold(const struct lapic *l)
 
     if (class <= lapic_highest_isr(l) >> 4 || class > tpr(l) >> 4)
         return 0;
-    return (uint8_t)class;
+    return (uint8_t) class;
 }
 
 bool lapic_levels_changed(struct lapic *l, uint64_t levels[4])
@@ -199,8 +199,8 @@ bool lapic_levels_changed(struct lapic *l, uint64_t levels[4])
         return false;
     l->new_level = false;
     for (unsigned i = 0; i < 4; i++)
-        levels[i] = *reg_word(l, REG_TMR + 2 * i) |
-                    (uint64_t)*reg_word(l, REG_TMR + 2 * i + 1) << 32;
+        levels[i] = *reg_word(l, REG_TMR + 2 * i) | (uint64_t)*reg_word(l, REG_TMR + 2 * i + 1)
+                                                        << 32;
     return true;
 }
 
@@ -976,7 +976,8 @@ static bool base_ok(const struct lapic *l)
 
     if ((l->base & ~(LAPIC_BASE_EN | LAPIC_BASE_EXTD | LAPIC_BASE_BSP)) != LAPIC_GPA)
         return false;
-    if (mode == 0 && (lapic_highest_irr(l) != 0 || lapic_highest_isr(l) != 0 || is_software_enabled(l)))
+    if (mode == 0 &&
+        (lapic_highest_irr(l) != 0 || lapic_highest_isr(l) != 0 || is_software_enabled(l)))
         return false;
     return mode != LAPIC_BASE_EXTD;
 }

@@ -8,8 +8,8 @@
  * APIC ID read-only, lowest-priority IPIs supported. The timer's input clock is the guest's TSC.
  *
  * Context of every function but lapic_match and lapic_priority: the vCPU's own core, or any while
- * the vCPU does not run. `now` is guest TSC ticks since power-on and does not go backwards; a step back makes no
- * harm but wrong counts. After an access the platform looks again at lapic_pending(),
+ * the vCPU does not run. `now` is guest TSC ticks since power-on and does not go backwards; a step
+ * back makes no harm but wrong counts. After an access the platform looks again at lapic_pending(),
  * lapic_deadline() and lapic_extint_enabled(): all three are plain loads.
  */
 #ifndef DEVICES_LAPIC_H

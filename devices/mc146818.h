@@ -61,8 +61,8 @@ void mc146818_reset_line(struct mc146818 *rtc, uint64_t now);
 uint8_t mc146818_read(struct mc146818 *rtc, uint16_t port, uint64_t now);
 
 /*
- * The guest writes a port; arguments as above. Bit 7 of 70H, the PC's NMI mask, is dropped: the port
- * cannot be read, and no device makes an NMI that it could mask.
+ * The guest writes a port; arguments as above. Bit 7 of 70H, the PC's NMI mask, is dropped: the
+ * port cannot be read, and no device makes an NMI that it could mask.
  */
 void mc146818_write(struct mc146818 *rtc, uint16_t port, uint8_t value, uint64_t now);
 

@@ -34,10 +34,10 @@
 #define IIR_FIFOS       0xc0u
 
 /* FIFO Control Register */
-#define FCR_ENABLE      0x01u /* [0] */
-#define FCR_RX_RESET    0x02u /* [1] clears itself */
-#define FCR_TX_RESET    0x04u /* [2] clears itself */
-#define FCR_TRIGGER     0xc0u /* [7:6] 1, 4, 8, 14 bytes */
+#define FCR_ENABLE      0x01u                      /* [0] */
+#define FCR_RX_RESET    0x02u                      /* [1] clears itself */
+#define FCR_TX_RESET    0x04u                      /* [2] clears itself */
+#define FCR_TRIGGER     0xc0u                      /* [7:6] 1, 4, 8, 14 bytes */
 #define FCR_STORED      (FCR_ENABLE | FCR_TRIGGER) /* DMA mode, [3], concerns pins only */
 
 /* Line Control Register */

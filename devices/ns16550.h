@@ -5,8 +5,8 @@
  *
  * The line has no speed of its own: a byte written goes to the outside as soon as the outside takes
  * it, and a byte from outside is there at once. Only the receiver's timeout knows the baud rate.
- * The terminal's words have 8 bits, whatever LCR says (in loopback LCR counts); parity, stop bits and
- * sent breaks are stored but not carried, so that no parity or framing error ever comes in. The
+ * The terminal's words have 8 bits, whatever LCR says (in loopback LCR counts); parity, stop bits
+ * and sent breaks are stored but not carried, so that no parity or framing error ever comes in. The
  * data sheet's RXRDY and TXRDY pins (FCR bit 3) are not connected in a PC.
  *
  * Source: PC16550D data sheet (Texas Instruments SNLS378), "Registers".

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hardware task switches, which a processor leaves to the hypervisor. SDM 3A "Task Management", whose
- * steps are in order here; SDM 3C "Treatment of Task Switches": gate, privilege, and type, presence
- * and limit of the new TSS's descriptor were checked before the exit. They are looked at again only
- * where another vCPU could have changed them since.
+ * Hardware task switches, which a processor leaves to the hypervisor. SDM 3A "Task Management",
+ * whose steps are in order here; SDM 3C "Treatment of Task Switches": gate, privilege, and type,
+ * presence and limit of the new TSS's descriptor were checked before the exit. They are looked at
+ * again only where another vCPU could have changed them since.
  */
 #include "arch/x86/regs.h"
 #include "guest/gmem.h"
@@ -13,15 +13,15 @@
 #include "lib/bits.h"
 #include "lib/compiler.h"
 
-#define TYPE_TSS_BUSY   0x02u      /* in the type of a TSS descriptor */
-#define TYPE_TSS_32     0x08u
-#define TYPE_ACCESSED   0x01u      /* in the type of code and data */
-#define ACCESS_S        0x10u      /* [4] code or data, not a system segment */
-#define ACCESS_P        0x80u      /* [7] present */
-#define ACCESS_G        0x8000u    /* [15] limit in pages */
-#define ACCESS_V86      0xf3u      /* present, DPL 3, writable data */
-#define FLAGS_LOADED    0x3f7fd5ull /* the bits of EFLAGS there are */
-#define DR6_BT          0x8000ull /* [15] task switch */
+#define TYPE_TSS_BUSY 0x02u /* in the type of a TSS descriptor */
+#define TYPE_TSS_32   0x08u
+#define TYPE_ACCESSED 0x01u       /* in the type of code and data */
+#define ACCESS_S      0x10u       /* [4] code or data, not a system segment */
+#define ACCESS_P      0x80u       /* [7] present */
+#define ACCESS_G      0x8000u     /* [15] limit in pages */
+#define ACCESS_V86    0xf3u       /* present, DPL 3, writable data */
+#define FLAGS_LOADED  0x3f7fd5ull /* the bits of EFLAGS there are */
+#define DR6_BT        0x8000ull   /* [15] task switch */
 
 /* The registers of a TSS that are saved and loaded; both formats have them one after the other. */
 enum { WORD_IP, WORD_FLAGS, WORD_GPR, WORD_SEGMENT = WORD_GPR + 8, WORD_COUNT = WORD_SEGMENT + 6 };
@@ -51,7 +51,8 @@ static const struct tss_format *format_of(const struct vcpu_segment *tss)
     return (tss->access & TYPE_TSS_32) != 0 ? &tss32 : &tss16;
 }
 
-/* --- memory by linear address, with the rights of the processor itself ------------------------- */
+/* --- memory by linear address, with the rights of the processor itself -------------------------
+ */
 
 static void set_context(struct task_switch *t)
 {
@@ -98,8 +99,7 @@ static bool write_bytes(const struct task_switch *t, uint64_t gva, const uint8_t
         uint64_t gpa;
         uint32_t pf_error;
         uint8_t byte;
-        enum gva_result r =
-            gva_translate(t->v->vm, &t->ctx, gva + i, GVA_WRITE, &gpa, &pf_error);
+        enum gva_result r = gva_translate(t->v->vm, &t->ctx, gva + i, GVA_WRITE, &gpa, &pf_error);
 
         if (r == GVA_OK && !(buf != NULL ? gmem_write(t->v->vm, gpa, buf + i, 1)
                                          : gmem_read(t->v->vm, gpa, &byte, 1)))
@@ -115,7 +115,8 @@ static bool write(const struct task_switch *t, uint64_t gva, const void *buf, si
     return write_bytes(t, gva, NULL, len) && write_bytes(t, gva, buf, len);
 }
 
-/* --- descriptors ------------------------------------------------------------------------------- */
+/* --- descriptors -------------------------------------------------------------------------------
+ */
 
 static bool descriptor_address(const struct task_switch *t, uint16_t selector, uint64_t *gva)
 {
@@ -167,7 +168,8 @@ static bool change_type(const struct task_switch *t, uint16_t selector, uint8_t 
     return changed == type || write(t, gva + 5, &changed, 1);
 }
 
-/* --- the old task ------------------------------------------------------------------------------ */
+/* --- the old task ------------------------------------------------------------------------------
+ */
 
 static void put_word(uint8_t *at, unsigned width, uint32_t value)
 {
@@ -207,7 +209,8 @@ static bool save_task(const struct task_switch *t, const struct vcpu_exit *x,
     return write(t, tss->base + f->first, image, (size_t)f->words * f->width);
 }
 
-/* --- the new task ------------------------------------------------------------------------------ */
+/* --- the new task ------------------------------------------------------------------------------
+ */
 
 static bool read_task(const struct task_switch *t, const struct vcpu_segment *tss,
                       struct task *task)
@@ -308,8 +311,8 @@ static void load_v86_segments(const struct task_switch *t, const uint32_t *selec
 
 /*
  * Until a segment is loaded its register holds the selector and nothing else can be done with it: a
- * fault on the way finds the task's selectors in place. CS and SS stay usable, at the new CPL, since
- * the processor could not be entered otherwise.
+ * fault on the way finds the task's selectors in place. CS and SS stay usable, at the new CPL,
+ * since the processor could not be entered otherwise.
  */
 static void hold_selectors(const struct task_switch *t, const uint32_t *selectors)
 {
@@ -367,7 +370,8 @@ static bool push_error(const struct task_switch *t, unsigned width, uint32_t err
     return true;
 }
 
-/* --- the switch -------------------------------------------------------------------------------- */
+/* --- the switch --------------------------------------------------------------------------------
+ */
 
 /* Up to here faults are the old task's, and nothing has changed. */
 static bool leave_old_task(const struct task_switch *t, const struct vcpu_exit *x,

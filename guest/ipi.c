@@ -96,7 +96,7 @@ void ipi_deliver(struct vcpu *self, const struct apic_msg *m, uint32_t source)
 
 /* --- to this core's vCPU ---------------------------------------------------------------------- */
 
-/* An application processor waits for its SIPI; the bootstrap processor's INIT resets the machine. */
+/* An application processor waits for its SIPI; an INIT of the bootstrap processor is a reset. */
 static void init(struct vcpu *self)
 {
     if (self->index == 0) {

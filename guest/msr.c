@@ -120,8 +120,8 @@ static void write_tsc_deadline(struct vcpu *v, uint64_t value)
 
 /*
  * A write of the TSC or of IA32_TSC_ADJUST, which is the sum of what writes added since reset: the
- * skew. SDM 3B "IA32_TSC_ADJUST Register Support". An armed deadline is a value of the TSC: when the
- * TSC jumps, so does the moment.
+ * skew. SDM 3B "IA32_TSC_ADJUST Register Support". An armed deadline is a value of the TSC: when
+ * the TSC jumps, so does the moment.
  */
 static void write_skew(struct vcpu *v, uint64_t skew)
 {

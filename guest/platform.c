@@ -151,9 +151,8 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
  */
 static bool i8259_waiting(const struct vcpu *v)
 {
-    return v->extint_pending ||
-           (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) && v->index == 0 &&
-            lapic_extint_enabled(&v->lapic));
+    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
+                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
 }
 
 bool platform_extint_waiting(const struct vcpu *v)

@@ -43,7 +43,8 @@ enum outcome exit_task_switch(struct vcpu *v, const struct vcpu_exit *x);
 /*
  * Load the PDPTEs of PAE paging, where the guest uses it, from memory at cr3. SDM 3A "PDPTE
  * Registers".
- *   return  false: reserved bits, or no memory there; nothing was changed, the guest is to get #GP(0)
+ *   return  false: reserved bits, or no memory there; nothing was changed, the guest is to get
+ * #GP(0)
  */
 bool exit_load_pdptes(struct vcpu *v, uint64_t cr3);
 

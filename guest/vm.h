@@ -37,10 +37,10 @@
 struct vm;
 
 /* What another core may ask of a vCPU, with a kick: bits of vcpu.requests. */
-#define REQUEST_CONSOLE_RX 0x1u /* bytes are in vm->console_rx */
-#define REQUEST_CONSOLE_TX 0x2u /* there is room in vm->console_tx again */
-#define REQUEST_DEADLINE   0x4u /* vm->device_deadline is earlier than it was */
-#define REQUEST_LINT0      0x8u /* vm->intr changed */
+#define REQUEST_CONSOLE_RX 0x1u  /* bytes are in vm->console_rx */
+#define REQUEST_CONSOLE_TX 0x2u  /* there is room in vm->console_tx again */
+#define REQUEST_DEADLINE   0x4u  /* vm->device_deadline is earlier than it was */
+#define REQUEST_LINT0      0x8u  /* vm->intr changed */
 #define REQUEST_LEVEL      0x10u /* vectors are in vcpu.level */
 #define REQUEST_BAD_VECTOR 0x20u
 #define REQUEST_EXTINT     0x40u
@@ -65,8 +65,8 @@ struct vcpu {
     enum vcpu_activity activity;
     bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
-    uint8_t lost_irq;     /* vector taken from its controller whose delivery failed; 0: none */
-    bool extint_pending;  /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
+    uint8_t lost_irq;    /* vector taken from its controller whose delivery failed; 0: none */
+    bool extint_pending; /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
 
     /* What other cores write, beside the posted-interrupt descriptor: guest/ipi.c. */
     atomic_uint requests; /* REQUEST_* */
@@ -103,12 +103,13 @@ struct vm {
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
 
-    struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM, ascending, then ROM; never changes: load.c */
+    struct ept_range
+        memory[VM_RANGES_MAX + 1]; /* RAM, ascending, then ROM; never changes: load.c */
     uint32_t memory_count;
     struct ept ept;       /* maps these */
     struct ept xapic_ept; /* these and the page at LAPIC_GPA behind them; with APICV_ACCESS only */
-    uint32_t apicv;     /* APICV_* that its vCPUs use */
-    uint64_t tsc_start; /* host TSC at power-on: VM time is the host's TSC minus this */
+    uint32_t apicv;       /* APICV_* that its vCPUs use */
+    uint64_t tsc_start;   /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
     _Atomic uint64_t log_second; /* VM time at which the current second of the log limit began */
@@ -161,7 +162,8 @@ void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 /* Whether the EPTs are maps of the VM's memory and nothing else. */
 bool vm_ept_ok(const struct vm *vm);
 
-/* Let a vCPU look at vm->wish and at its requests, in whatever state its guest left it. Any core. */
+/* Let a vCPU look at vm->wish and at its requests, in whatever state its guest left it. Any core.
+ */
 void vcpu_rouse(struct vcpu *v);
 
 /* Ask a vCPU for REQUEST_* bits. Any core. */

@@ -68,7 +68,8 @@ enum exit_kind {
     EXIT_KIND_COUNT,
 };
 
-/* What the processor can do for a local APIC: SDM 3C "APIC Virtualization and Virtual Interrupts". */
+/* What the processor can do for a local APIC: SDM 3C "APIC Virtualization and Virtual Interrupts".
+ */
 enum apicv_feature {
     APICV_TPR_SHADOW = 0x01,         /* "use TPR shadow" */
     APICV_ACCESS = 0x02,             /* "virtualize APIC accesses" */
@@ -117,9 +118,9 @@ struct vcpu_exit {
         struct {
             uint16_t selector; /* of the new TSS, whose descriptor the hardware has checked */
             uint8_t source;    /* TASK_* */
-            uint8_t length; /* what the old task's RIP is to be advanced by */
-            bool external;  /* an interrupt or a fault, not an instruction: EXT in error codes */
-            bool has_error; /* the gate's exception has an error code */
+            uint8_t length;    /* what the old task's RIP is to be advanced by */
+            bool external;     /* an interrupt or a fault, not an instruction: EXT in error codes */
+            bool has_error;    /* the gate's exception has an error code */
             uint32_t error;
         } task;
     } u;
@@ -225,9 +226,9 @@ struct vcpu_arch {
     uint64_t vmcs_hpa;
     uint64_t msr_bitmap_hpa;
     uint64_t io_bitmap_hpa; /* all ones: every port exits */
-    uint32_t apicv;      /* APICV_* that it uses */
-    uint64_t apic_hpa;   /* virtual-APIC page */
-    uint32_t *apic_page; /* the same, mapped */
+    uint32_t apicv;         /* APICV_* that it uses */
+    uint64_t apic_hpa;      /* virtual-APIC page */
+    uint32_t *apic_page;    /* the same, mapped */
     uint64_t posted_hpa;
     struct posted *posted;
     struct vcpu_memory memory;
@@ -235,13 +236,13 @@ struct vcpu_arch {
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
     uint64_t xcr0;           /* the guest's */
 
-    uint32_t procbased;  /* processor-based controls as they are in the VMCS */
+    uint32_t procbased; /* processor-based controls as they are in the VMCS */
     uint32_t procbased2;
     uint32_t entry_info; /* event for the next entry, 0: none */
     uint32_t entry_error;
     uint32_t vpid;
     uint8_t tpr_threshold; /* as in the VMCS */
-    bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+    bool has_timer;        /* the preemption timer is on; it counts TSC >> timer_shift */
     uint8_t timer_shift;
 };
 
@@ -376,8 +377,8 @@ void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment 
 void vcpu_set_segment(struct vcpu_arch *a, unsigned number, const struct vcpu_segment *s);
 
 /*
- * What a task switch does beside loading registers from the TSS: CR3 with its TLB flush, RIP, CR0.TS
- * is set, local breakpoints are off, STI and MOV SS block no longer.
+ * What a task switch does beside loading registers from the TSS: CR3 with its TLB flush, RIP,
+ * CR0.TS is set, local breakpoints are off, STI and MOV SS block no longer.
  */
 void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip);
 

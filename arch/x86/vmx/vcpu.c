@@ -316,7 +316,8 @@ static void decode_ept_violation(struct vcpu_exit *x)
     x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
 }
 
-/* An access that the hardware did not answer from the virtual-APIC page; event delivery as above. */
+/* An access that the hardware did not answer from the virtual-APIC page; event delivery as above.
+ */
 static void decode_apic_access(struct vcpu_exit *x)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
@@ -402,8 +403,8 @@ void vcpu_reflect(struct vcpu_arch *a, uint8_t vector)
 }
 
 /*
- * The event of a task gate in the IDT is delivered by the switch. An NMI blocks further ones, and IRET
- * unblocks them, as if the processor had done it.
+ * The event of a task gate in the IDT is delivered by the switch. An NMI blocks further ones, and
+ * IRET unblocks them, as if the processor had done it.
  */
 static void decode_task_switch(struct vcpu_exit *x)
 {
@@ -509,8 +510,7 @@ static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t block
     uint64_t causes = pending & DEBUG_ENABLED ? pending & DEBUG_CAUSES : 0;
 
     vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-            blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
     vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
     if (rflags & RFLAGS_TF)
         causes |= DEBUG_BS;
@@ -757,8 +757,7 @@ void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip)
     vmwrite(VMCS_GUEST_RIP, rip);
     vmwrite(VMCS_GUEST_CR0, vmread(VMCS_GUEST_CR0) | CR0_TS);
     vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_LOCAL);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-            blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
     vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
     flush_translations(a);
 }

@@ -97,8 +97,8 @@ static void setup_execution_controls(struct vcpu_arch *a)
     if (a->has_timer)
         pin |= PIN_PREEMPTION_TIMER;
     a->procbased = vmx_control(vmx_control_msr(VMX_PROC),
-                               PROC_TSC_OFFSET | PROC_RDPMC | cr8 | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT |
-                                   PROC_SECONDARY) &
+                               PROC_TSC_OFFSET | PROC_RDPMC | cr8 | PROC_IO_BITMAPS |
+                                   PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT | PROC_SECONDARY) &
                    ~(PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG);
 
     vmwrite_checked(VMCS_PIN_CONTROLS, vmx_control(vmx_control_msr(VMX_PIN), pin));
