@@ -286,13 +286,13 @@ static void report_guest(const struct vm *vm)
     const struct guest_config *c = vm->config;
     const struct ept_range *m = vm->memory;
     char text[120];
+    size_t len = virt_apicv_describe(vm->apicv, text, sizeof(text));
 
     log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0], c->memory / MIB,
              m[0].hpa, vm->ept.root_hpa);
     for (uint32_t i = 1; i < c->vcpu_count; i++)
         log_line("guest %s: vCPU %u on core %u", c->name, i, c->cores[i]);
-    virt_apicv_describe(vm->apicv, text, sizeof(text));
-    log_line("guest %s: local APIC: %s", c->name, text[0] != '\0' ? text + 2 : "software only");
+    log_line("guest %s: local APIC: %s", c->name, len > 0 ? text + 2 : "software only");
     for (uint32_t i = 1; i < vm->memory_count; i++) {
         if (m[i].hpa - m[i].gpa != m[0].hpa)
             log_line("guest %s: its %s from %lx on: %lu KiB at %lx", c->name,
@@ -441,9 +441,9 @@ void host_interrupt(uint8_t vector)
 void host_nmi(void)
 {
     if (!atomic_load(&boot.halting)) {
+        /* It may have come while this core holds the log's lock: it is only counted. */
         if (!atomic_exchange(&this_cpu()->nmi_expected, false))
-            this_cpu()
-                ->nmis++; /* may have come while this core holds the log's lock: only counted */
+            this_cpu()->nmis++;
         return;
     }
     for (;;)

@@ -28,8 +28,7 @@ enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *w
     return STOP_VM;
 }
 
-/* A PC resets then, and firmware and what it started may count on it; else it is a bug to be shown.
- */
+/* A PC resets then, and firmware may count on it; for other guests it is a bug to be shown. */
 static enum outcome exit_triple_fault(struct vcpu *v, const struct vcpu_exit *x)
 {
     if (v->vm->config->type != GUEST_FIRMWARE)

@@ -27,8 +27,7 @@ void ipi_deliver(struct vcpu *self, const struct apic_msg *m, uint32_t source);
 /* What the local APIC of this core's vCPU made of a message or of an edge on a pin. */
 void ipi_notice(struct vcpu *self, enum lapic_event event, uint8_t vector);
 
-/* Take what other cores left for this core's vCPU; the requests that concern devices are returned.
- */
+/* Take what other cores left for this core's vCPU. Returns its requests, for those of devices. */
 uint32_t ipi_take(struct vcpu *self);
 
 /*

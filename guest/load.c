@@ -59,29 +59,26 @@ static enum err take_block(struct pages *pool, uint64_t size, uint64_t *hpa)
     return pages_take_block(pool, size, align, hpa);
 }
 
-static enum err map_range(struct vm *vm, struct ept_range range)
+static void add_range(struct vm *vm, struct ept_range range)
 {
     vm->memory[vm->memory_count++] = range;
-    return ept_map(&vm->ept, range.gpa, range.hpa, range.len, range.perms, EPT_WB);
 }
 
-static enum err create_low(struct vm *vm, struct pages *pool, const char **problem)
+static enum err create_low(struct vm *vm, struct pages *pool)
 {
     struct ept_range low = {.len = gmem_low_len(vm->config->memory), .perms = EPT_RWX};
     enum err e = take_block(pool, low.len, &low.hpa);
 
     if (e != OK)
         return e;
-    *problem = "no memory for its EPT";
-    if (vm->config->type != GUEST_FIRMWARE)
-        return map_range(vm, low);
-    e = map_range(vm, (struct ept_range){.hpa = low.hpa, .len = VGA_GPA, .perms = EPT_RWX});
-    if (e != OK)
-        return e;
-    low.gpa += VGA_END_GPA;
-    low.hpa += VGA_END_GPA;
-    low.len -= VGA_END_GPA;
-    return map_range(vm, low);
+    if (vm->config->type == GUEST_FIRMWARE) {
+        add_range(vm, (struct ept_range){.hpa = low.hpa, .len = VGA_GPA, .perms = EPT_RWX});
+        low.gpa += VGA_END_GPA;
+        low.hpa += VGA_END_GPA;
+        low.len -= VGA_END_GPA;
+    }
+    add_range(vm, low);
+    return OK;
 }
 
 /* A block of len bytes at gpa; none if len is 0. */
@@ -91,7 +88,19 @@ static enum err create_block(struct vm *vm, struct pages *pool, uint64_t gpa, ui
     struct ept_range block = {.gpa = gpa, .len = len, .perms = perms};
     enum err e = len == 0 ? OK : take_block(pool, len, &block.hpa);
 
-    return e == OK && len != 0 ? map_range(vm, block) : e;
+    if (e == OK && len != 0)
+        add_range(vm, block);
+    return e;
+}
+
+enum err load_make_ept(struct ept *ept, struct pages *pool, const struct ept_range *ranges,
+                       size_t count)
+{
+    enum err e = ept_init(ept, pool, virt_ept_has_2m(), virt_ept_has_1g());
+
+    for (size_t i = 0; e == OK && i < count; i++)
+        e = ept_map(ept, ranges[i].gpa, ranges[i].hpa, ranges[i].len, ranges[i].perms, EPT_WB);
+    return e;
 }
 
 enum err load_create(struct vm *vm, struct pages *pool, const char **problem)
@@ -100,20 +109,20 @@ enum err load_create(struct vm *vm, struct pages *pool, const char **problem)
     enum err e = check_images(c, problem);
 
     if (e == OK) {
-        *problem = "no memory for its EPT";
-        e = ept_init(&vm->ept, pool, virt_ept_has_2m(), virt_ept_has_1g());
-    }
-    if (e == OK) {
         *problem = "no contiguous block of host memory is large enough for it";
-        e = create_low(vm, pool, problem);
+        e = create_low(vm, pool);
     }
     if (e == OK) {
-        *problem = "no host memory for its part above 4 GiB, or for its EPT";
+        *problem = "no host memory for its part above 4 GiB";
         e = create_block(vm, pool, GMEM_HIGH_GPA, c->memory - gmem_low_len(c->memory), EPT_RWX);
     }
     if (e == OK && c->type == GUEST_FIRMWARE) {
-        *problem = "no host memory for its ROM, or for its EPT";
+        *problem = "no host memory for its ROM";
         e = create_block(vm, pool, ROM_END_GPA - c->kernel.len, c->kernel.len, EPT_R | EPT_X);
+    }
+    if (e == OK) {
+        *problem = "no memory for its EPT";
+        e = load_make_ept(&vm->ept, pool, vm->memory, vm->memory_count);
     }
     return e;
 }

@@ -8,6 +8,7 @@
 #include "arch/x86/vcpu.h"
 #include "lib/compiler.h"
 #include "lib/err.h"
+#include "mm/ept.h"
 
 struct pages;
 struct vm;
@@ -18,6 +19,13 @@ struct vm;
  *   problem  out: what was wrong, in words
  */
 MUST_CHECK enum err load_create(struct vm *vm, struct pages *pool, const char **problem);
+
+/*
+ * Tables that map these ranges, with the largest pages this machine has. Boot processor.
+ *   return  as ept_init and ept_map
+ */
+MUST_CHECK enum err load_make_ept(struct ept *ept, struct pages *pool,
+                                  const struct ept_range *ranges, size_t count);
 
 /*
  * Memory as at power-on: zeros, and the images in their places. On the first vCPU's core, while

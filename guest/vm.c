@@ -84,11 +84,7 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     *page = (struct ept_range){.gpa = LAPIC_GPA, .len = PAGE_SIZE, .perms = EPT_R | EPT_W};
     enum err e = pages_alloc(pool, &page->hpa);
 
-    if (e == OK)
-        e = ept_init(&vm->xapic_ept, pool, virt_ept_has_2m(), virt_ept_has_1g());
-    for (const struct ept_range *m = vm->memory; e == OK && m <= page; m++)
-        e = ept_map(&vm->xapic_ept, m->gpa, m->hpa, m->len, m->perms, EPT_WB);
-    return e;
+    return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm->memory_count + 1) : e;
 }
 
 bool vm_ept_ok(const struct vm *vm)
@@ -172,7 +168,7 @@ static void run_other(struct vcpu *v)
     static const struct vcpu_start at_reset = {.mode = START_REAL};
     struct vm *vm = v->vm;
 
-    for (uint32_t life = 0; !vm_ended(vm); life++) {
+    for (uint32_t life = 0;; life++) {
         while (atomic_load(&vm->life) == life && !vm_ended(vm))
             cpu_idle();
         if (vm_ended(vm))

@@ -103,8 +103,7 @@ struct vm {
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
 
-    struct ept_range
-        memory[VM_RANGES_MAX + 1]; /* RAM, ascending, then ROM; never changes: load.c */
+    struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM ascending, then ROM: set by load_create */
     uint32_t memory_count;
     struct ept ept;       /* maps these */
     struct ept xapic_ept; /* these and the page at LAPIC_GPA behind them; with APICV_ACCESS only */
@@ -162,8 +161,7 @@ void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 /* Whether the EPTs are maps of the VM's memory and nothing else. */
 bool vm_ept_ok(const struct vm *vm);
 
-/* Let a vCPU look at vm->wish and at its requests, in whatever state its guest left it. Any core.
- */
+/* Let a vCPU look at vm->wish and its requests, in whatever state its guest left it. Any core. */
 void vcpu_rouse(struct vcpu *v);
 
 /* Ask a vCPU for REQUEST_* bits. Any core. */

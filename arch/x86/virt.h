@@ -7,6 +7,7 @@
 #define ARCH_X86_VIRT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "arch/x86/cpu.h"
@@ -43,8 +44,8 @@ uint32_t virt_apicv(void);
 /* Those that still work together when some are left out: each needs others. */
 uint32_t virt_apicv_complete(uint32_t features);
 
-/* Their names, each with ", " before it. */
-void virt_apicv_describe(uint32_t features, char *buf, uint32_t size);
+/* Their names, each with ", " before it; returns the length. */
+size_t virt_apicv_describe(uint32_t features, char *buf, uint32_t size);
 
 /* The optional features of this core, for the boot report: "EPT 1G, preemption timer 2^5, ...". */
 void virt_describe(char *buf, uint32_t size);

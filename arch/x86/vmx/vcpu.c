@@ -743,10 +743,10 @@ void vcpu_get_segment(struct vcpu_arch *a, unsigned number, struct vcpu_segment 
 void vcpu_set_segment(struct vcpu_arch *a, unsigned number, const struct vcpu_segment *s)
 {
     (void)a;
-    vmwrite(VMCS_GUEST_ES_SELECTOR + 2 * number, s->selector);
-    vmwrite(VMCS_GUEST_ES_BASE + 2 * number, s->base);
-    vmwrite(VMCS_GUEST_ES_LIMIT + 2 * number, s->limit);
-    vmwrite(VMCS_GUEST_ES_ACCESS + 2 * number, s->access);
+    vmwrite_checked(VMCS_GUEST_ES_SELECTOR + 2 * number, s->selector);
+    vmwrite_checked(VMCS_GUEST_ES_BASE + 2 * number, s->base);
+    vmwrite_checked(VMCS_GUEST_ES_LIMIT + 2 * number, s->limit);
+    vmwrite_checked(VMCS_GUEST_ES_ACCESS + 2 * number, s->access);
 }
 
 void vcpu_enter_task(struct vcpu_arch *a, uint64_t cr3, uint64_t rip)

@@ -171,16 +171,13 @@ static void setup_host_state(void)
     vmwrite_checked(VMCS_HOST_RIP, (uint64_t)vmx_exit_point);
 }
 
-static void setup_segment(unsigned selector_field, uint16_t selector, uint64_t base, uint32_t limit,
-                          uint32_t access)
+static void setup_segment(struct vcpu_arch *a, unsigned number, uint16_t selector, uint64_t base,
+                          uint32_t limit, uint32_t access)
 {
-    /* The four fields of a segment register are equally far apart in each width. */
-    unsigned n = (selector_field - VMCS_GUEST_ES_SELECTOR) / 2;
+    const struct vcpu_segment segment = {
+        .selector = selector, .base = base, .limit = limit, .access = access};
 
-    vmwrite_checked(selector_field, selector);
-    vmwrite_checked(VMCS_GUEST_ES_BASE + 2 * n, base);
-    vmwrite_checked(VMCS_GUEST_ES_LIMIT + 2 * n, limit);
-    vmwrite_checked(VMCS_GUEST_ES_ACCESS + 2 * n, access);
+    vcpu_set_segment(a, number, &segment);
 }
 
 static bool is_real(const struct vcpu_start *start)
@@ -188,7 +185,7 @@ static bool is_real(const struct vcpu_start *start)
     return start->mode == START_REAL || start->mode == START_SIPI;
 }
 
-static void setup_segments(const struct vcpu_start *start)
+static void setup_segments(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     bool flat = !is_real(start);
     uint32_t limit = flat ? 0xffffffff : 0xffff;
@@ -196,25 +193,21 @@ static void setup_segments(const struct vcpu_start *start)
     uint16_t selector = flat ? 0x18 : 0;
 
     switch (start->mode) {
-    case START_REAL:
-        setup_segment(VMCS_GUEST_CS_SELECTOR, 0xf000, 0xffff0000, 0xffff, AR_CODE16);
-        break;
+    case START_REAL: setup_segment(a, SEGMENT_CS, 0xf000, 0xffff0000, 0xffff, AR_CODE16); break;
     case START_SIPI:
-        setup_segment(VMCS_GUEST_CS_SELECTOR, (uint16_t)(start->sipi_page << 8),
+        setup_segment(a, SEGMENT_CS, (uint16_t)(start->sipi_page << 8),
                       (uint64_t)start->sipi_page << 12, 0xffff, AR_CODE16);
         break;
-    case START_PROTECTED32:
-        setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE32);
-        break;
-    case START_LONG: setup_segment(VMCS_GUEST_CS_SELECTOR, 0x10, 0, 0xffffffff, AR_CODE64); break;
+    case START_PROTECTED32: setup_segment(a, SEGMENT_CS, 0x10, 0, 0xffffffff, AR_CODE32); break;
+    case START_LONG: setup_segment(a, SEGMENT_CS, 0x10, 0, 0xffffffff, AR_CODE64); break;
     }
-    setup_segment(VMCS_GUEST_ES_SELECTOR, selector, 0, limit, data);
-    setup_segment(VMCS_GUEST_SS_SELECTOR, selector, 0, limit, data);
-    setup_segment(VMCS_GUEST_DS_SELECTOR, selector, 0, limit, data);
-    setup_segment(VMCS_GUEST_FS_SELECTOR, selector, 0, limit, data);
-    setup_segment(VMCS_GUEST_GS_SELECTOR, selector, 0, limit, data);
-    setup_segment(VMCS_GUEST_LDTR_SELECTOR, 0, 0, 0xffff, AR_LDT);
-    setup_segment(VMCS_GUEST_TR_SELECTOR, 0, 0, 0xffff, AR_TSS_BUSY);
+    setup_segment(a, SEGMENT_ES, selector, 0, limit, data);
+    setup_segment(a, SEGMENT_SS, selector, 0, limit, data);
+    setup_segment(a, SEGMENT_DS, selector, 0, limit, data);
+    setup_segment(a, SEGMENT_FS, selector, 0, limit, data);
+    setup_segment(a, SEGMENT_GS, selector, 0, limit, data);
+    setup_segment(a, SEGMENT_LDTR, 0, 0, 0xffff, AR_LDT);
+    setup_segment(a, SEGMENT_TR, 0, 0, 0xffff, AR_TSS_BUSY);
 }
 
 static void setup_guest_control_registers(const struct vcpu_start *start)
@@ -241,10 +234,10 @@ static void setup_guest_control_registers(const struct vcpu_start *start)
 }
 
 /* "Guest Register State", "Guest Non-Register State" */
-static void setup_guest_state(const struct vcpu_start *start)
+static void setup_guest_state(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     setup_guest_control_registers(start);
-    setup_segments(start);
+    setup_segments(a, start);
     vmwrite_checked(VMCS_GUEST_GDTR_BASE, start->gdt_base);
     vmwrite_checked(VMCS_GUEST_GDTR_LIMIT, start->gdt_base != 0 ? start->gdt_limit : 0xffff);
     vmwrite_checked(VMCS_GUEST_IDTR_BASE, 0);
@@ -269,5 +262,5 @@ void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start)
     setup_execution_controls(a);
     setup_transition_controls(start);
     setup_host_state();
-    setup_guest_state(start);
+    setup_guest_state(a, start);
 }

@@ -8,7 +8,6 @@
 #include "lib/bits.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
-#include "lib/string.h"
 #include "mm/phys.h"
 
 #define CPUID1_ECX_VMX BIT32(5)
@@ -239,7 +238,7 @@ uint32_t virt_apicv_complete(uint32_t features)
     return features;
 }
 
-void virt_apicv_describe(uint32_t features, char *buf, uint32_t size)
+size_t virt_apicv_describe(uint32_t features, char *buf, uint32_t size)
 {
     size_t len = 0;
 
@@ -248,6 +247,7 @@ void virt_apicv_describe(uint32_t features, char *buf, uint32_t size)
         if ((features & BIT32(i)) != 0)
             len += fmt_print(buf + len, size - len, ", %s", apicv[i].name);
     }
+    return len;
 }
 
 void virt_describe(char *buf, uint32_t size)
@@ -265,8 +265,7 @@ void virt_describe(char *buf, uint32_t size)
         fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u", virt_ept_has_1g() ? "+1G" : "",
                   1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
 
-    virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
-    len = strlen(buf);
+    len += virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
         if (vmx_control_allowed(optional[i].set, optional[i].bit))
             len += fmt_print(buf + len, size - len, ", %s", optional[i].name);
