@@ -160,6 +160,27 @@ static void add_topology(struct cpuid_table *t, uint32_t leaf, const struct cpui
     add(t, leaf, (struct cpuid_leaf){0, 0, 0, id->apic_id});
 }
 
+/*
+ * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX; compacted: 0DH.1:EBX).
+ *   xcr0  a subset of xcr0_allowed
+ */
+static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)
+{
+    uint32_t size = XSAVE_LEGACY_SIZE;
+
+    for (uint32_t i = 2; i < t->count[0xd]; i++) {
+        const struct cpuid_leaf *l = &t->entry[t->first[0xd] + i];
+
+        if ((xcr0 & BIT(i)) == 0)
+            continue;
+        if (compacted)
+            size = ((l->ecx & LEAFD_ALIGN64) != 0 ? (size + 63) & ~63u : size) + l->eax;
+        else if (l->ebx + l->eax > size)
+            size = l->ebx + l->eax;
+    }
+    return size;
+}
+
 /* What depends on XCR0 is filled in by cpuid_complete. Without XSAVES. */
 static void add_leaf_d(struct cpuid_table *t)
 {
@@ -177,7 +198,7 @@ static void add_leaf_d(struct cpuid_table *t)
         l.ecx &= LEAFD_ALIGN64;
         add(t, 0xd, l);
     }
-    t->entry[t->first[0xd]].ecx = cpuid_xsave_size(t, xcr0, false);
+    t->entry[t->first[0xd]].ecx = xsave_size(t, xcr0, false);
 }
 
 /* Denominator, numerator, crystal in Hz: the crystal has to fit into 32 bits. */
@@ -268,28 +289,11 @@ const struct cpuid_leaf *cpuid_complete(struct cpuid_table *t, uint32_t leaf, ui
         l->ecx |= (cr4 & CR4_OSXSAVE) != 0 ? BIT32(27) : 0;
     } else if (leaf == 0xd) {
         if (subleaf == 0 && t->xcr0_allowed != 0)
-            l->ebx = cpuid_xsave_size(t, xcr0, false);
+            l->ebx = xsave_size(t, xcr0, false);
         if (subleaf == 1 && (l->eax & LEAFD1_XSAVEC) != 0)
-            l->ebx = cpuid_xsave_size(t, xcr0, true);
+            l->ebx = xsave_size(t, xcr0, true);
     } else {
         l->ecx = (l->ecx & ~0xffu) | (subleaf & 0xff);
     }
     return l;
-}
-
-uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)
-{
-    uint32_t size = XSAVE_LEGACY_SIZE;
-
-    for (uint32_t i = 2; i < t->count[0xd]; i++) {
-        const struct cpuid_leaf *l = &t->entry[t->first[0xd] + i];
-
-        if ((xcr0 & BIT(i)) == 0)
-            continue;
-        if (compacted)
-            size = ((l->ecx & LEAFD_ALIGN64) != 0 ? (size + 63) & ~63u : size) + l->eax;
-        else if (l->ebx + l->eax > size)
-            size = l->ebx + l->eax;
-    }
-    return size;
 }

@@ -67,10 +67,4 @@ static inline unsigned cpuid_phys_bits(const struct cpuid_table *t)
 const struct cpuid_leaf *cpuid_complete(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
                                         uint64_t cr4, uint64_t xcr0);
 
-/*
- * Bytes of the XSAVE area for the features in xcr0 (CPUID.0DH.0:EBX; compacted: 0DH.1:EBX).
- *   xcr0  a subset of xcr0_allowed
- */
-uint32_t cpuid_xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted);
-
 #endif

@@ -20,7 +20,8 @@ enum outcome exit_undefined(struct vcpu *v)
     return RESUME;
 }
 
-enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why)
+/* The guest cannot go on; `why` is logged with its registers. */
+static enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why)
 {
     log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
     vcpu_print(&v->arch);

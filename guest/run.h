@@ -60,7 +60,4 @@ enum outcome exit_string(struct linear *l, const struct insn *in);
 enum outcome exit_refuse(struct vcpu *v);
 enum outcome exit_undefined(struct vcpu *v);
 
-/* The guest cannot go on; `why` is logged with its registers. */
-enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why);
-
 #endif

@@ -166,7 +166,7 @@ struct vcpu_start {
 /* Control registers and flags as the guest sees them, for address translation and reports. */
 struct vcpu_state {
     uint64_t rip, rsp, rflags, cr0, cr3, cr4, efer;
-    uint64_t cs_base, ss_base, ds_base, es_base, fs_base, gs_base;
+    uint64_t cs_base;
     uint32_t cs_access; /* access rights as in the VMCS: type [3:0], DPL [6:5], L [13], D [14] */
     uint8_t cpl;
 };
@@ -363,7 +363,6 @@ unsigned vcpu_code_size(const struct vcpu_state *s);
 
 uint64_t vcpu_get_gpr(struct vcpu_arch *a, unsigned number);
 void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value);
-uint64_t vcpu_get_rflags(struct vcpu_arch *a);
 void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value);
 uint64_t vcpu_get_cr0(struct vcpu_arch *a);
 uint64_t vcpu_get_cr4(struct vcpu_arch *a);

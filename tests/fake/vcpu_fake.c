@@ -331,12 +331,6 @@ void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value)
     *(number == RSP ? &vcpu_fake.state.rsp : &a->gpr[number]) = value;
 }
 
-uint64_t vcpu_get_rflags(struct vcpu_arch *a)
-{
-    (void)a;
-    return vcpu_fake.state.rflags;
-}
-
 void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
 {
     (void)a;

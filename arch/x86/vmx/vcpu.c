@@ -714,12 +714,6 @@ void vcpu_set_gpr(struct vcpu_arch *a, unsigned number, uint64_t value)
         a->gpr[number] = value;
 }
 
-uint64_t vcpu_get_rflags(struct vcpu_arch *a)
-{
-    (void)a;
-    return vmread(VMCS_GUEST_RFLAGS);
-}
-
 void vcpu_set_rflags(struct vcpu_arch *a, uint64_t value)
 {
     (void)a;
