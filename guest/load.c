@@ -45,7 +45,9 @@ static enum err check_images(const struct guest_config *c, const char **problem)
                        is_aligned(c->kernel.len, PAGE_SIZE)
                    ? OK
                    : ERR_RANGE;
+    case GUEST_MULTIBOOT: break;
     }
+    *problem = "multiboot kernels cannot be loaded yet";
     return ERR_UNSUPPORTED;
 }
 
@@ -196,6 +198,7 @@ enum err load_start(struct vm *vm, struct vcpu_start *start)
     case GUEST_LINUX: return load_linux(vm, start);
     case GUEST_FLAT: return load_flat(vm, start);
     case GUEST_FIRMWARE: return load_firmware(vm, start);
+    case GUEST_MULTIBOOT: break;
     }
     return ERR_UNSUPPORTED;
 }

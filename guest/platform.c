@@ -27,7 +27,6 @@ enum port_device {
 
 #define COM1          0x3f8
 #define PM_BASE       ACPI_PM1A_EVT_PORT
-#define DEBUG_EXIT    0xf4
 #define POST_PORT     0x80
 
 #define ISA_IRQS      16u
@@ -50,17 +49,19 @@ static const uint8_t port_map[0xd00] = {
     PORTS_8(COM1, PORT_UART),
     PORTS_2(FW_CFG_SELECTOR, PORT_FW_CFG),
     PORTS_8(FW_CFG_DMA_HIGH, PORT_FW_CFG),
-    [DEBUG_EXIT] = PORT_DEBUG_EXIT,
     [POST_PORT] = PORT_POST,
     PORTS_8(PM_BASE, PORT_PM),
     PORTS_4(PM_BASE + 8, PORT_PM),
     PORTS_8(PCI_HOST_ADDRESS, PORT_PCI), /* CF9H byte accesses: the reset register */
 };
 
+/* The config's own devices have no fixed place, and lie where no other device is. */
 static enum port_device port_device(const struct vm *vm, uint16_t port)
 {
     enum port_device d = port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
 
+    if (d == PORT_NONE && port == vm->config->exit_port && port != 0)
+        return PORT_DEBUG_EXIT;
     return d == PORT_FW_CFG && !vm->config->fw_cfg ? PORT_NONE : d;
 }
 
@@ -418,10 +419,6 @@ static void reset_port_write(struct vm *vm, uint16_t port, uint8_t value)
 
 static void debug_exit(struct vm *vm, uint32_t value)
 {
-    if (!vm->config->debug_exit) {
-        vm->unclaimed_io++;
-        return;
-    }
     vm->has_exit_status = true;
     vm->exit_status = value;
     vm->wish = WISH_POWER_OFF;

@@ -15,6 +15,7 @@ there was any problem (nothing is written then), or 2 for wrong arguments.
 """
 import argparse
 import difflib
+import hashlib
 import os
 import re
 import sys
@@ -709,9 +710,33 @@ def c_guest(guest, images):
         .entry_gpa = {guest.entry if flat else 0:#x},
 {c_fw_cfg(guest, images)}        .hpet = {c_bool(guest.hpet)},
         .without = {guest.without:#x},
-        .debug_exit = {c_bool(guest.debug_exit)},
+        .exit_port = {0xf4 if guest.debug_exit else 0:#x},
+        .on_crash = {{GUEST_HALT, 0, 0}},
+        .on_reset = {{GUEST_RESTART, 0, 0}},
+        .on_poweroff = {{GUEST_HALT, 0, 0}},
+        .files = uses_{guest.index},
+        .file_count = {len(used_files(guest, images))},
+        .cpus_line = {guest.where("cpus").start_mark.line + 1},
+        .memory_line = {guest.where("memory").start_mark.line + 1},
     }},
 """
+
+
+def used_files(guest, images):
+    paths = dict.fromkeys(path for _, path, _ in guest.images())
+    return [list(images).index(path) for path in paths]
+
+
+def c_files(machine, images):
+    rows = ""
+    for number, (path, length) in enumerate(images.items()):
+        digest = hashlib.sha256(read_file(path)).digest()
+        rows += f"    {{{{image_{number}, {length}}}, {c_string(path)}, {{{', '.join(map(hex, digest))}}}}},\n"
+    uses = "".join(
+        f"static const uint16_t uses_{g.index}[] = {{{', '.join(map(str, used_files(g, images)))}}};\n"
+        for g in machine.guests
+    )
+    return f"static const struct guest_file files[] = {{\n{rows}}};\n{uses}"
 
 
 def config_c(machine, images):
@@ -720,7 +745,8 @@ def config_c(machine, images):
         f"static const uint16_t cores_{g.index}[] = {{{', '.join(map(str, g.cores))}}};\n"
         for g in machine.guests
     )
-    tables = "".join(c_fw_cfg_tables(guest, images) for guest in machine.guests)
+    tables = c_files(machine, images)
+    tables += "".join(c_fw_cfg_tables(guest, images) for guest in machine.guests)
     guests = "".join(c_guest(guest, images) for guest in machine.guests)
     return f"""/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine '{machine.name}'. Written by scripts/gen_config.py; do not edit. */
@@ -738,6 +764,9 @@ const struct machine_config machine_config = {{
     .guests = guests,
     .guest_count = {len(machine.guests)},
     .console_guest = {machine.console},
+    .source = "config",
+    .files = files,
+    .file_count = {len(images)},
 }};
 
 struct vm vms[{len(machine.guests)}];

@@ -82,7 +82,7 @@ int small_vm_setup(void **state)
         .cmdline = "",
         .load_gpa = SMALL_VM_ENTRY,
         .entry_gpa = SMALL_VM_ENTRY,
-        .debug_exit = true,
+        .exit_port = 0xf4,
     };
     assert_int_equal(vm_create(vm, 0, &pages, SMALL_VM_TSC_HZ, &problem), OK);
     phys_fake_add(vm->memory[0].hpa, SMALL_VM_MEMORY);

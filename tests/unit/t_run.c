@@ -136,12 +136,12 @@ static void test_debug_exit_needs_permission(void **state)
     uint64_t unclaimed = vm->unclaimed_io;
 
     (void)state;
-    small_vm_config.debug_exit = false;
+    small_vm_config.exit_port = 0;
     small_vm_out(0xf4, 4, 7);
     assert_true(vcpu_fake.over);
     assert_false(vm->has_exit_status);
     assert_int_equal(vm->unclaimed_io, unclaimed + 1);
-    small_vm_config.debug_exit = true;
+    small_vm_config.exit_port = 0xf4;
     small_vm_out(0xf4, 4, 0x12345678);
     assert_false(vcpu_fake.over);
     assert_int_equal(vm->wish, WISH_POWER_OFF);
