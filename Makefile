@@ -52,7 +52,8 @@ SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
 OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
-GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
+COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
+CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
 .PHONY: all iso setup run test devtest gallery check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
@@ -91,14 +92,14 @@ endif
 include $(OUT)/images.mk
 endif
 
-$(OUT)/images.mk: $(CONFIG_FILE) scripts/gen_config.py | $(SETUP)
+$(OUT)/images.mk: $(CONFIG_FILE) $(CONFIG_COMPILER) | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)$(GEN_CONFIG) --list-images $(CONFIG_FILE) > $@.new
+	$(Q)$(COMPILE_CONFIG) --list-images $(CONFIG_FILE) > $@.new
 	$(Q)sed '1s/^/IMAGES := /; $$!s/$$/ \\/' $@.new > $@ && rm $@.new
 
-$(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
+$(OUT)/config.stamp: $(CONFIG_FILE) $(CONFIG_COMPILER) $(IMAGES) | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)$(GEN_CONFIG) $(CONFIG_FILE) $(OUT)
+	$(Q)$(COMPILE_CONFIG) $(CONFIG_FILE) $(OUT)
 	@touch $@
 
 $(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;

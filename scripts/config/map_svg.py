@@ -1,0 +1,2 @@
+def svg(manifest):
+    return "<svg/>\n"
