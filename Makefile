@@ -55,7 +55,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso setup run test devtest gallery check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -247,10 +247,19 @@ build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_links,$$*,1) $(wildcard arch/x86/*
 fuzz: $(FUZZERS) ## fuzz for FUZZ_SECONDS (default 120) each; an input that fails is left in build/fuzz
 	$(Q)for f in $^; do mkdir -p $$f.corpus; \
 	  $$f -max_total_time=$(FUZZ_SECONDS) -max_len=17 -artifact_prefix=build/fuzz/ $$f.corpus || exit 1; done
+	$(Q)$(PYTHON) tests/fuzz/f_config.py --seconds $(FUZZ_SECONDS)
 
 fuzz-short: $(FUZZERS)
 	$(Q)for f in $^; do $$f -runs=200000 -seed=1 -max_len=17 -artifact_prefix=build/fuzz/ >$$f.log 2>&1 || \
-	  { cat $$f.log; exit 1; }; done; echo "fuzz: $(words $^) passed, 0 failed"
+	  { cat $$f.log; exit 1; }; done
+	$(Q)$(PYTHON) tests/fuzz/f_config.py --runs 300 --seed 1
+	@echo "fuzz: $(words $^ config) passed, 0 failed"
+
+docs/CONFIG.md: $(CONFIG_COMPILER) config/demo.yaml ## the manual of configs, from schema and rules
+	$(Q)$(PYTHON) scripts/config --document > $@
+
+config-probe: ## a config to start from, for the Linux machine that this runs on
+	@scripts/config_probe
 
 lint: $(OBJECTS) ## layering, writable state, instructions, stand-alone headers
 	$(Q)$(PYTHON) scripts/check_layers.py $(OBJ)

@@ -51,7 +51,7 @@ def check_names(machine, problems):
                      value=f"'{machine.console}'", names=names)
     for region in machine.regions:
         for share in region.shares:
-            if share.guest is None:
+            if share.guest is None and all(guest.name for guest in machine.guests):
                 name = machine.source.written.get(share.place + ("guest",), "")
                 problems.add("BH012", line_of(machine, share.place), value=f"'{name}'",
                              what=f"shared region '{region.name}'", names=names)
@@ -177,7 +177,7 @@ def check_memory(machine, problems):
     need = sum(length for _, length, _, _ in blocks(machine)) + pc.HYPERVISOR
     need += sum(pc.align_up(len(content or b""), pc.PAGE) for content in machine.images().values())
     if need > machine.memory:
-        problems.add("BH032", line_of(machine, ("machine", "memory")), need=size(need),
+        problems.add("BH032", line_of(machine, ("machine", "memory")), need=size(pc.align_up(need, pc.MIB)),
                      have=size(machine.memory))
 
 
@@ -289,7 +289,9 @@ def check_addresses(machine, problems):
     for guest in machine.guests:
         taken = [Range(r.base, r.len, f"its {r.what}", line_of(machine, guest.at("memory")))
                  for r, _ in memory_map(guest) if guest.memory]
-        taken += [pc.IOAPIC, pc.LAPIC] + ([pc.HPET] if guest.hpet else [])
+        taken += [pc.IOAPIC, pc.LAPIC]
+        if guest.hpet:
+            taken.append(pc.HPET._replace(line=line_of(machine, guest.at("devices", "hpet"))))
         for share in guest.shares:
             region = machine.regions[share.region]
             if share.at is None or not region.len:

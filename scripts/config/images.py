@@ -103,7 +103,7 @@ def check_linux(say, guest):
     if guest.memory:
         check_linux_layout(say, guest, image)
     limit = _u(image, 0x238, 4)
-    if len(guest.cmdline) > limit:
+    if limit < len(guest.cmdline) <= pc.MAX_CMDLINE:
         say("BH068", "cmdline", "kernel", len=len(guest.cmdline), limit=limit)
 
 
@@ -164,7 +164,7 @@ def check_multiboot(say, guest):
     try:
         segments = _addressed(image, *header) or _elf_segments(image)
     except (struct.error, IndexError):
-        say("BH071", "kernel", path=path, why="it is shorter than its headers say")
+        say("BH064", "kernel", path=path, why="it is shorter than its headers say")
         return
     low = min(guest.memory or pc.MAX_MEMORY, pc.HOLE)
     why = _misplaced(segments, low)

@@ -238,7 +238,9 @@ class Reader:
         guest.memory = size(self.get(guest.at("memory")))
         cpus = self.get(guest.at("cpus"), 1)
         if isinstance(cpus, list):
-            guest.cores = [self.get(item) for item in self.items(guest.at("cpus"))]
+            items = self.items(guest.at("cpus"))
+            if len(items) == len(cpus):
+                guest.cores = [self.get(item) for item in items]
         elif guest.at("cpus") not in self._bad:
             guest.count = cpus
         guest.kernel = self.image("kernel", guest.at("kernel"))

@@ -65,9 +65,9 @@ class Range(NamedTuple):
         """Whether they have an address in common."""
         return self.base < other.end and other.base < self.end
 
-    def show(self, digits=0):
+    def show(self):
         """First and last, as people write them."""
-        return f"{self.base:#0{digits + 2}x}-{self.end - 1:#0{digits + 2}x}"
+        return f"{self.base:#x}-{self.end - 1:#x}" if self.len > 1 else f"{self.base:#x}"
 
 
 # Ports of the devices that each guest has (devices/, guest/platform.c).

@@ -22,8 +22,9 @@ RULES = {
     "BH003": Rule("{what}: unknown key '{key}'", "{hint}"),
     "BH004": Rule("{what}: '{key}' is given twice", "remove one of the two"),
     "BH005": Rule("{what}: '{key}' has no meaning for type {type}", "remove it{hint}"),
-    "BH006": Rule("{what}: no {key}", "add {hint}"),
+    "BH006": Rule("{what}: {key} is missing", "add {hint}"),
     "BH007": Rule("{what}: {value} is not understood", "write {says}"),
+    "BH008": Rule("{what}: {key}, but not both", "remove one of them"),
     # Names
     "BH010": Rule(
         "{what}: the name is used twice", "choose another",
@@ -81,11 +82,11 @@ RULES = {
     "BH041": Rule("{what}: the address {value} is not a multiple of 4K", "use {below} or {above}"),
     # Devices
     "BH050": Rule(
-        "{what}: the {device} at ports {range} overlaps the {other} at {other_range}", "move it",
+        "{what}: the {device} at port {range} overlaps the {other} at {other_range}", "move it",
         "Each port is one device's. The PC's own devices are where a PC has them.",
     ),
     "BH051": Rule(
-        "{what}: interrupt {irq} of {device} is that of {other}", "use one of {free}",
+        "{what}: interrupt {irq} of the {device} is that of the {other}", "use one of {free}",
         "ISA interrupts are edges: two devices on one would lose some.",
     ),
     # Images

@@ -43,7 +43,9 @@ class Source:
         """A value as it was written."""
         if place in self.written:
             return f"'{self.written[place]}'"
-        return {dict: "a mapping", list: "a list"}.get(type(value), f"'{value}'")
+        if isinstance(value, list):
+            return f"a list of {len(value)}" if value else "an empty list"
+        return "a mapping" if isinstance(value, dict) else f"'{value}'"
 
     def _convert(self, node, place, depth):
         self._nodes += 1

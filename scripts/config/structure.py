@@ -11,6 +11,7 @@ import os
 from jsonschema import Draft7Validator
 
 SCHEMA = os.path.join(os.path.dirname(__file__), "..", "..", "config", "schema.json")
+FW_CFG = ("kernel", "initrd", "cmdline")
 HINTS = {  # for keys that are missing
     "guests": "guests: and a list of them",
     "name": "name: with 1 to 15 of a-z, 0-9 and '-'",
@@ -38,9 +39,29 @@ def check(source, problems):
     for place, line in source.repeated:
         problems.add("BH004", line, source.line(place), what=label(source, place[:-1]),
                      key=place[-1])
-    for error in Draft7Validator(schema()).iter_errors(source.value):
+    rules = schema()
+    for error in Draft7Validator(rules).iter_errors(source.value):
         for leaf in _telling(error):
             bad |= _report(source, leaf, problems)
+    guests = source.value.get("guests") if isinstance(source.value, dict) else None
+    for index, guest in enumerate(guests if isinstance(guests, list) else []):
+        if isinstance(guest, dict):
+            bad |= _foreign_keys(source, ("guests", index), guest, rules, problems)
+    return bad
+
+
+def _foreign_keys(source, place, guest, rules, problems):
+    """Keys that exist, but for another type of guest. Returns their places."""
+    known = rules["definitions"]["guest"]["properties"]
+    kind = guest.get("type")
+    bad = set()
+    for key in guest if kind in known["type"]["enum"] else ():
+        if kind in known.get(key, {}).get("x-types", [kind]):
+            continue
+        hint = " or move it to devices: fw_cfg:" if key in FW_CFG and kind == "firmware" else ""
+        problems.add("BH005", source.line(place + (key,)), what=label(source, place), key=key,
+                     type=kind, hint=hint)
+        bad.add(place + (key,))
     return bad
 
 
@@ -98,16 +119,15 @@ def _report(source, error, problems):
         for key in missing:
             problems.add("BH006", source.line(place), what=what, key=f"'{key}'", hint=HINTS[key])
         return set()
+    if error.schema is False:
+        return set()  # a key of another type: _foreign_keys says so
+    if error.validator == "oneOf" and not isinstance(error.instance, dict):
+        return set()  # its type is refused too
     if error.validator == "oneOf":
-        says = error.schema["x-one-of"]
-        problems.add("BH006", source.line(place), what=what, key=says, hint=says)
-    elif error.schema is False:
-        kind = source.value["guests"][place[1]]["type"]
-        hint = ""
-        if kind == "firmware" and place[-1] in ("initrd", "cmdline"):
-            hint = " or move it to devices: fw_cfg:"
-        problems.add("BH005", source.line(place), what=label(source, place[:-1]), key=place[-1],
-                     type=kind, hint=hint)
+        keys = [part["required"][0] for part in error.validator_value]
+        given = [key for key in keys if key in error.instance]
+        problems.add("BH008" if given else "BH006", source.line(place), what=what,
+                     key=" or ".join(f"'{key}'" for key in keys), hint="one of them")
     else:
         problems.add("BH007", source.line(place), what=what, says=error.schema["x-says"],
                      value=source.show(place, error.instance))
