@@ -150,6 +150,16 @@ $(GUESTS)/devtest/%.o: tests/guests/% | $(SETUP)
 $(GUESTS)/devtest.elf: $(GUEST_LIB) $(DEVTEST) tests/guest/guest.ld
 	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
 
+# A kernel for each version of Multiboot: one program with two headers. The first one is an ELF32 file.
+$(GUESTS)/multiboot%.elf: $(GUEST_LIB) $(GUESTS)/multiboot.c.o $(GUESTS)/multiboot.S.o $(GUESTS)/multiboot%.S.o tests/guest/guest.ld
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -e multiboot_entry -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+	$(Q)$(if $(filter 1,$*),$(OBJCOPY) --strip-debug -O elf32-i386 $@)
+
+# Bulkhead as a guest of Bulkhead: another config's image.
+$(GUESTS)/bulkhead.elf: $(OBJECTS) $(GUESTS)/exitcode.bin tests/config/exitcode.yaml
+	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/exitcode.yaml build/exitcode/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all build/exitcode/bulkhead.elf $@
+
 build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
 	@mkdir -p $(@D)
 	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
@@ -193,7 +203,7 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 	@echo "  iso   $@"
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
 
-.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf
+.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf $(GUESTS)/multiboot%.elf
 -include $(wildcard $(GUESTS)/*.d $(GUESTS)/devtest/*.d)
 
 # --- running and testing -------------------------------------------------------------------------

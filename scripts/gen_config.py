@@ -40,12 +40,14 @@ COMMON_KEYS = (
 )
 TYPE_KEYS = {
     "linux": COMMON_KEYS + ("initrd", "cmdline"),
+    "multiboot": COMMON_KEYS + ("cmdline", "modules"),
     "flat": COMMON_KEYS + ("load", "entry"),
     "firmware": COMMON_KEYS,
 }
 ALL_GUEST_KEYS = tuple(dict.fromkeys(sum(TYPE_KEYS.values(), ())))
 FW_CFG_KEYS = ("files", "kernel", "initrd", "cmdline")
 FW_CFG_FILE_KEYS = ("name", "file", "string")
+MODULE_KEYS = ("file", "string")
 
 # Bit n of guest_config.without is the n-th: enum apicv_feature in arch/x86/vcpu.h.
 FEATURES = (
@@ -93,6 +95,7 @@ class Guest:
         self.kernel = None  # path
         self.initrd = None
         self.cmdline = ""
+        self.modules = []  # (path, string, node)
         self.load = HIGH_RAM
         self.entry = HIGH_RAM
         self.fw_cfg = None
@@ -109,6 +112,7 @@ class Guest:
     def images(self):
         """(what it is, path, the node that names it) of every image, readable or not."""
         found = [(key, getattr(self, key), self.where(key)) for key in ("kernel", "initrd")]
+        found += [(f"module {path}", path, node) for path, _, node in self.modules]
         if self.fw_cfg:
             found += self.fw_cfg.images()
         return [image for image in found if image[1]]
@@ -358,6 +362,23 @@ def read_fw_cfg_files(node, what, options, problems):
     return list(filter(None, found))
 
 
+def read_modules(guest, options, problems):
+    node = guest.fields["modules"]
+    what = f"{guest.label()}: modules"
+    items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    for item in items:
+        if not isinstance(item, yaml.MappingNode):
+            problems.at(item, f"{what}: write a list of {{file: PATH, string: text}}")
+            continue
+        fields = read_mapping(item, MODULE_KEYS, what, problems)
+        if "file" not in fields:
+            problems.at(item, f"{what}: a module needs file:")
+            continue
+        path = read_image(fields["file"], what, options, problems)
+        string = read_cmdline(fields["string"], what, problems) if "string" in fields else ""
+        guest.modules.append((path, string, fields["file"]))
+
+
 def read_fw_cfg(guest, options, problems):
     node = guest.fields["fw_cfg"]
     what = f"{guest.label()}: fw_cfg"
@@ -467,6 +488,8 @@ def read_guest(node, index, options, problems):
     read_addresses(guest, problems)
     if "cmdline" in guest.fields:
         guest.cmdline = read_cmdline(guest.fields["cmdline"], f"{guest.label()}: cmdline", problems)
+    if "modules" in guest.fields:
+        read_modules(guest, options, problems)
     if "fw_cfg" in guest.fields:
         read_fw_cfg(guest, options, problems)
     if "without" in guest.fields:
@@ -681,6 +704,12 @@ def c_fw_cfg_tables(guest, images):
     return f"{text}static const struct fw_cfg_file files_{guest.index}[] = {{\n{rows}}};\n"
 
 
+def c_module_table(guest, images):
+    rows = "".join(f"    {{{c_string(string)}, {c_image(path, images)}}},\n"
+                   for path, string, _ in guest.modules)
+    return f"static const struct guest_module modules_{guest.index}[] = {{\n{rows}}};\n" if rows else ""
+
+
 def c_fw_cfg(guest, images):
     c = guest.fw_cfg
     if not c:
@@ -706,6 +735,8 @@ def c_guest(guest, images):
         .kernel = {c_image(guest.kernel, images)},
         .initrd = {c_image(guest.initrd, images)},
         .cmdline = {c_string(guest.cmdline)},
+        .modules = {f"modules_{guest.index}" if guest.modules else "NULL"},
+        .module_count = {len(guest.modules)},
         .load_gpa = {guest.load if flat else 0:#x},
         .entry_gpa = {guest.entry if flat else 0:#x},
 {c_fw_cfg(guest, images)}        .hpet = {c_bool(guest.hpet)},
@@ -746,6 +777,7 @@ def config_c(machine, images):
         for g in machine.guests
     )
     tables = c_files(machine, images)
+    tables += "".join(c_module_table(guest, images) for guest in machine.guests)
     tables += "".join(c_fw_cfg_tables(guest, images) for guest in machine.guests)
     guests = "".join(c_guest(guest, images) for guest in machine.guests)
     return f"""/* SPDX-License-Identifier: BSD-2-Clause */

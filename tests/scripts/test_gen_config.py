@@ -328,7 +328,7 @@ class Refused(Tree):
 
     def test_missing_keys(self):
         self.check("    memory: 16M\n", "", 9, "guest 'beat'", "no 'memory'")
-        self.check("    type: flat\n", "", 9, "no 'type'", "linux, flat or firmware")
+        self.check("    type: flat\n", "", 9, "no 'type'", "linux, multiboot, flat or firmware")
         self.check("    kernel: build:beat.bin\n", "", 9, "no 'kernel'")
         self.check("name: beat\n    type", "type", 9, "guest number 2", "no 'name'")
 
