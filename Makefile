@@ -46,7 +46,7 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
         arch/x86/smp.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c arch/x86/vmx/explain.c \
         arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c guest/acpi_tables.c guest/exit_task.c guest/firmware.c guest/load.c \
-        guest/load_linux.c guest/vm.c lib/fmt.c
+        guest/load_linux.c guest/load_multiboot.c guest/vm.c lib/fmt.c
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
@@ -151,6 +151,16 @@ $(GUESTS)/devtest/%.o: tests/guests/% | $(SETUP)
 $(GUESTS)/devtest.elf: $(GUEST_LIB) $(DEVTEST) tests/guest/guest.ld
 	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
 
+# A kernel for each version of Multiboot: one program with two headers. The first one is an ELF32 file.
+$(GUESTS)/multiboot%.elf: $(GUEST_LIB) $(GUESTS)/multiboot.c.o $(GUESTS)/multiboot.S.o $(GUESTS)/multiboot%.S.o tests/guest/guest.ld
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -e multiboot_entry -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+	$(Q)$(if $(filter 1,$*),$(OBJCOPY) --strip-debug -O elf32-i386 $@)
+
+# Bulkhead as a guest of Bulkhead: another config's image.
+$(GUESTS)/bulkhead.elf: $(OBJECTS) $(GUESTS)/exitcode.bin tests/config/exitcode.yaml
+	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/exitcode.yaml build/exitcode/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all build/exitcode/bulkhead.elf $@
+
 build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
 	@mkdir -p $(@D)
 	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
@@ -194,7 +204,7 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 	@echo "  iso   $@"
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
 
-.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf
+.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf $(GUESTS)/multiboot%.elf
 -include $(wildcard $(GUESTS)/*.d $(GUESTS)/devtest/*.d)
 
 # --- running and testing -------------------------------------------------------------------------

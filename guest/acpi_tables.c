@@ -29,7 +29,7 @@ struct rsdp {
     uint8_t extended_checksum; /* of all 36 bytes */
     uint8_t reserved[3];
 } PACKED;
-_Static_assert(sizeof(struct rsdp) == 36, "ACPI 5.2.5.3");
+_Static_assert(sizeof(struct rsdp) == ACPI_RSDP_LEN, "ACPI 5.2.5.3");
 #define RSDP_V1_LEN 20u
 
 /* 5.2.6 "System Description Table Header" */

@@ -17,6 +17,7 @@
 /* The BIOS area where operating systems search for the RSDP; reserved in the memory map. */
 #define ACPI_AREA_GPA      0xe0000ull
 #define ACPI_AREA_SIZE     0x2000u
+#define ACPI_RSDP_LEN      36u /* the RSDP, first in the area */
 
 /* Registers the FADT points to, by port; devices/acpi_pm.h decodes the same. */
 #define ACPI_PM1A_EVT_PORT 0x600

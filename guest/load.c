@@ -5,6 +5,7 @@
 #include "guest/acpi_tables.h"
 #include "guest/gmem.h"
 #include "guest/load_linux.h"
+#include "guest/load_multiboot.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 
@@ -31,11 +32,13 @@
 static enum err check_images(const struct guest_config *c, const char **problem)
 {
     uint64_t low = gmem_low_len(c->memory);
+    struct multiboot_layout multiboot;
     struct linux_layout layout;
 
     switch (c->type) {
     case GUEST_LINUX:
         return linux_check(&c->kernel, c->initrd.len, c->memory, c->cmdline, &layout, problem);
+    case GUEST_MULTIBOOT: return multiboot_check(c, &multiboot, problem);
     case GUEST_FLAT:
         *problem = "the image does not fit into its memory at the load address";
         return c->load_gpa <= low && c->kernel.len <= low - c->load_gpa ? OK : ERR_RANGE;
@@ -45,9 +48,8 @@ static enum err check_images(const struct guest_config *c, const char **problem)
                        is_aligned(c->kernel.len, PAGE_SIZE)
                    ? OK
                    : ERR_RANGE;
-    case GUEST_MULTIBOOT: break;
     }
-    *problem = "multiboot kernels cannot be loaded yet";
+    *problem = "its type is unknown";
     return ERR_UNSUPPORTED;
 }
 
@@ -167,6 +169,28 @@ static enum err load_linux(struct vm *vm, struct vcpu_start *start)
     return OK;
 }
 
+static enum err load_multiboot(struct vm *vm, struct vcpu_start *start)
+{
+    const struct guest_config *c = vm->config;
+    struct multiboot_layout layout;
+    const char *problem;
+    enum err e = multiboot_check(c, &layout, &problem);
+
+    if (e == OK)
+        e = load_acpi(vm);
+    if (e == OK)
+        e = multiboot_load(vm, c, &layout, ACPI_AREA_GPA);
+    if (e != OK)
+        return e;
+    *start = (struct vcpu_start){
+        .mode = START_PROTECTED32,
+        .rip = layout.entry_gpa,
+        .rax = layout.eax,
+        .rbx = layout.info_gpa,
+    };
+    return OK;
+}
+
 static enum err load_flat(struct vm *vm, struct vcpu_start *start)
 {
     const struct guest_config *c = vm->config;
@@ -198,7 +222,7 @@ enum err load_start(struct vm *vm, struct vcpu_start *start)
     case GUEST_LINUX: return load_linux(vm, start);
     case GUEST_FLAT: return load_flat(vm, start);
     case GUEST_FIRMWARE: return load_firmware(vm, start);
-    case GUEST_MULTIBOOT: break;
+    case GUEST_MULTIBOOT: return load_multiboot(vm, start);
     }
     return ERR_UNSUPPORTED;
 }

@@ -1,5 +1,5 @@
-/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/acpi_tables.c devices/mc146818.c
- * mm/ept.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
+/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c guest/acpi_tables.c
+ * devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's memory: which host blocks it gets, what its addresses reach, what a start puts there.
  */
