@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine as config/NAME.yaml describes it, compiled to constants by scripts/gen_config.py.
+ * The machine as config/NAME.yaml describes it, compiled to constants by scripts/config.
  * Everything here is read-only at run time.
  */
 #ifndef GUEST_CONFIG_H

@@ -29,7 +29,7 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX   8 /* scripts/gen_config.py: MAX_VCPUS */
+#define VM_VCPU_MAX   8 /* scripts/config/pc.py: MAX_VCPUS */
 
 /* RAM below A0000H, to 3 GiB, above 4 GiB; ROM. */
 #define VM_RANGES_MAX 4 /* of memory; one more is for the APIC page */

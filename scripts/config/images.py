@@ -254,17 +254,12 @@ def _misplaced(segments, low):
     for index, segment in enumerate(segments):
         if segment.base < pc.HIGH_RAM and segment.end > pc.LOW_RAM_END:
             return f"{segment.what} at {segment.show()} meets 0x9f000-0xfffff, which is not RAM"
-        if segment.base < LOW_FREE:
-            return f"{segment.what} at {segment.show()} is below {LOW_FREE:#x}, where the loader's data are"
         if segment.end > low:
             return f"{segment.what} at {segment.show()} is beyond its memory below 3G"
         for other in segments[:index]:
             if segment.meets(other):
                 return f"{segment.what} at {segment.show()} overlaps {other.what} at {other.show()}"
     return None
-
-
-LOW_FREE = 0x10000
 
 
 # ---- flat, firmware -------------------------------------------------------------------------

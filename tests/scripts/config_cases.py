@@ -279,9 +279,6 @@ CASES = [
     ("BH007", "guests:\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n  - {name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}\n", {}, [
         "config/m.yaml:1: BH007: guests: a list of 10 is not understood; write a list of 1 to 9 guests; write - name: ... for each",
     ]),
-    ("BH071", [], {"build/kernel.elf": elf((0x8000, 256))}, [
-        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: segment 0 at 0x8000-0x80ff is below 0x10000, where the loader's data are; link it for other addresses",
-    ]),
     ("BH068", [], {".deps/vmlinuz": bzimage(cmdline=12)}, [
         "config/m.yaml:9: BH068: guest 'linux': 13 characters, at most 12 are possible (also config/m.yaml:7); shorten it",
     ]),
