@@ -66,6 +66,19 @@ bool vm_all_ended(void)
     return true;
 }
 
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu)
+{
+    for (*guest = 0; *guest < machine_config.guest_count; ++*guest) {
+        const struct guest_config *c = &machine_config.guests[*guest];
+
+        for (*vcpu = 0; *vcpu < c->vcpu_count; ++*vcpu) {
+            if (c->cores[*vcpu] == core)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* --- creation --------------------------------------------------------------------------------- */
 
 /*

@@ -154,6 +154,13 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
                               const char **problem);
 
 /*
+ * Who has a physical core, by the config.
+ *   guest, vcpu  out: indices, of the guest into vms; only if there is one
+ *   return       false: nobody
+ */
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu);
+
+/*
  * Run a vCPU until its guest has ended for good; this core must be its core. The first vCPU's core
  * starts, resets and ends the guest; the others follow.
  *   unix_time  seconds since 1970 now, for its RTC

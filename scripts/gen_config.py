@@ -34,7 +34,7 @@ MAX_ROM, ROM_STEP = 16 * MIB, 4 * KIB
 LOW_RAM_END, HIGH_RAM = 0x9F000, 0x100000  # as in guest/load_linux.h
 RESERVED_NAMES = ("bulkhead",)  # the hypervisor's own lines on the console
 
-TOP_KEYS = ("name", "console", "guests")
+TOP_KEYS = ("name", "console", "guests", "machine", "shared")
 COMMON_KEYS = (
     "name", "type", "cpus", "memory", "kernel", "fw_cfg", "hpet", "without", "debug_exit"
 )
@@ -135,6 +135,9 @@ class Machine:
         self.name = name
         self.console = 0
         self.guests = []
+        self.limits = {}  # the mapping machine:, as plain values
+        self.shared = []  # the list shared:, likewise
+        self.lines = {}  # line of machine's keys; ("shared", n): of a region
 
 
 # ---- reading values -------------------------------------------------------------------------
@@ -541,7 +544,27 @@ def read_machine(root, options, problems):
     assign_cores(machine, problems)
     if "console" in fields and machine.guests:
         read_console(fields["console"], machine, problems)
+    read_limits(fields, machine)
     return machine
+
+
+def plain_tree(node):
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def read_limits(fields, machine):
+    """machine: and shared:, whose values are taken as they are."""
+    if "machine" in fields:
+        machine.limits = plain_tree(fields["machine"])
+        machine.lines = {k.value: k.start_mark.line + 1 for k, _ in fields["machine"].value}
+    if "shared" in fields:
+        machine.shared = plain_tree(fields["shared"])
+        for number, item in enumerate(fields["shared"].value):
+            machine.lines["shared", number] = item.start_mark.line + 1
 
 
 def load_config(options, problems):
@@ -695,7 +718,51 @@ def c_fw_cfg(guest, images):
 """
 
 
-def c_guest(guest, images):
+def guest_shares(guest, machine):
+    """(region, whether it writes, address, IRQ) of each shared region of a guest."""
+    for number, region in enumerate(machine.shared):
+        sides = [(region["writer"], True)] if "writer" in region else []
+        for side, write in sides + [(reader, False) for reader in region.get("readers", [])]:
+            if side["guest"] == guest.name:
+                yield number, write, side["at"], side.get("doorbell", 0)
+
+
+def c_machine_tables(machine):
+    text = ""
+    for guest in machine.guests:
+        rows = "".join(f"    {{{region}, {c_bool(write)}, {irq}, {gpa:#x}}},\n"
+                       for region, write, gpa, irq in guest_shares(guest, machine))
+        if rows:
+            text += f"static const struct guest_share shares_{guest.index}[] = {{\n{rows}}};\n"
+    rows = "".join(f"    {{{c_string(region['name'])}, {parse_size(region['size']):#x}, "
+                   f"{machine.lines['shared', number]}}},\n"
+                   for number, region in enumerate(machine.shared))
+    if rows:
+        text += f"static const struct region_config regions[] = {{\n{rows}}};\n"
+    pairs = [[int(n, 16) for n in r.split("-")] for r in machine.limits.get("ranges", [])]
+    if pairs:
+        rows = "".join(f"    {{{low:#x}, {high + 1 - low:#x}}},\n" for low, high in pairs)
+        text += f"static const struct host_range ranges[] = {{\n{rows}}};\n"
+    return text
+
+
+def c_limits(machine):
+    limits, lines = machine.limits, machine.lines
+    return f"""    .cores = {limits.get("cores", 0)},
+    .cores_line = {lines.get("cores", 0)},
+    .memory = {parse_size(limits.get("memory", 0)):#x},
+    .memory_line = {lines.get("memory", 0)},
+    .share_threads = {c_bool(limits.get("share_threads", False))},
+    .ranges = {"ranges" if "ranges" in limits else "NULL"},
+    .range_count = {len(limits.get("ranges", []))},
+    .ranges_line = {lines.get("ranges", 0)},
+    .regions = {"regions" if machine.shared else "NULL"},
+    .region_count = {len(machine.shared)},
+"""
+
+
+def c_guest(guest, images, machine):
+    shares = len(list(guest_shares(guest, machine)))
     flat = guest.type == "flat"
     return f"""    {{
         .name = {c_string(guest.name)},
@@ -716,6 +783,8 @@ def c_guest(guest, images):
         .on_poweroff = {{GUEST_HALT, 0, 0}},
         .files = uses_{guest.index},
         .file_count = {len(used_files(guest, images))},
+        .shares = {f"shares_{guest.index}" if shares else "NULL"},
+        .share_count = {shares},
         .cpus_line = {guest.where("cpus").start_mark.line + 1},
         .memory_line = {guest.where("memory").start_mark.line + 1},
     }},
@@ -739,7 +808,7 @@ def c_files(machine, images):
     return f"static const struct guest_file files[] = {{\n{rows}}};\n{uses}"
 
 
-def config_c(machine, images):
+def config_c(machine, images, source):
     externs = "".join(f"extern const uint8_t image_{i}[];\n" for i in range(len(images)))
     cores = "".join(
         f"static const uint16_t cores_{g.index}[] = {{{', '.join(map(str, g.cores))}}};\n"
@@ -747,7 +816,8 @@ def config_c(machine, images):
     )
     tables = c_files(machine, images)
     tables += "".join(c_fw_cfg_tables(guest, images) for guest in machine.guests)
-    guests = "".join(c_guest(guest, images) for guest in machine.guests)
+    tables += c_machine_tables(machine)
+    guests = "".join(c_guest(guest, images, machine) for guest in machine.guests)
     return f"""/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine '{machine.name}'. Written by scripts/gen_config.py; do not edit. */
 #include "guest/config.h"
@@ -764,8 +834,8 @@ const struct machine_config machine_config = {{
     .guests = guests,
     .guest_count = {len(machine.guests)},
     .console_guest = {machine.console},
-    .source = "config",
-    .files = files,
+    .source = {c_string(source)},
+{c_limits(machine)}    .files = files,
     .file_count = {len(images)},
 }};
 
@@ -816,7 +886,7 @@ def write_if_changed(path, text):
 
 def write_outputs(machine, images, options):
     os.makedirs(options.outdir, exist_ok=True)
-    write_if_changed(os.path.join(options.outdir, "config.c"), config_c(machine, images))
+    write_if_changed(os.path.join(options.outdir, "config.c"), config_c(machine, images, options.config))
     write_if_changed(os.path.join(options.outdir, "images.S"), images_s(machine, images))
     write_if_changed(os.path.join(options.outdir, "config.d"), config_d(options, images))
 
