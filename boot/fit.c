@@ -10,8 +10,8 @@
 #include "lib/fmt.h"
 #include "lib/log.h"
 
-/* Of the memory that a machine is said to have, firmware may keep so much: 1/8. */
-#define FIRMWARE_SHARE 8
+/* Of the memory that a machine is said to have, firmware and graphics may keep so much: 1/4. */
+#define FIRMWARE_SHARE 4
 
 /* line 0: not known. */
 static NORETURN void refuse_at(const char *code, unsigned line, const char *fmt, ...) PRINTF(3, 4);

@@ -625,7 +625,7 @@ static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
             ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >> 8 * (gpa & 3);
     else if (is_hpet(vm, gpa, size))
         value = hpet_mmio_read(v, gpa, size);
-    else if (!gmem_read_operand(vm, gpa, &value, size)) /* ROM, read by what also writes it */
+    else if (!gmem_read(vm, gpa, &value, size)) /* ROM, read by what also writes to it */
         vm->unclaimed_io++;
     spin_unlock(&vm->lock);
     return value;
