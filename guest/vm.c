@@ -66,6 +66,19 @@ bool vm_all_ended(void)
     return true;
 }
 
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu)
+{
+    for (*guest = 0; *guest < machine_config.guest_count; ++*guest) {
+        const struct guest_config *c = &machine_config.guests[*guest];
+
+        for (*vcpu = 0; *vcpu < c->vcpu_count; ++*vcpu) {
+            if (c->cores[*vcpu] == core)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* --- creation --------------------------------------------------------------------------------- */
 
 /*
@@ -79,19 +92,19 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     if ((vm->apicv & APICV_ACCESS) == 0)
         return OK;
 
-    struct ept_range *page = &vm->memory[vm->memory_count];
+    struct ept_range *page = &vm->memory[vm_mapped_count(vm)];
 
     *page = (struct ept_range){.gpa = LAPIC_GPA, .len = PAGE_SIZE, .perms = EPT_R | EPT_W};
     enum err e = pages_alloc(pool, &page->hpa);
 
-    return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm->memory_count + 1) : e;
+    return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm_mapped_count(vm) + 1) : e;
 }
 
 bool vm_ept_ok(const struct vm *vm)
 {
-    return ept_ok(&vm->ept, vm->memory, vm->memory_count) &&
+    return ept_ok(&vm->ept, vm->memory, vm_mapped_count(vm)) &&
            ((vm->apicv & APICV_ACCESS) == 0 ||
-            ept_ok(&vm->xapic_ept, vm->memory, vm->memory_count + 1));
+            ept_ok(&vm->xapic_ept, vm->memory, vm_mapped_count(vm) + 1));
 }
 
 static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
@@ -101,7 +114,7 @@ static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
 
     if ((vm->apicv & APICV_ACCESS) != 0) {
         memory.xapic_eptp = ept_pointer(&vm->xapic_ept);
-        memory.access_hpa = vm->memory[vm->memory_count].hpa;
+        memory.access_hpa = vm->memory[vm_mapped_count(vm)].hpa;
     }
     v->vm = vm;
     v->index = index;

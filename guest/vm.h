@@ -32,7 +32,7 @@
 #define VM_VCPU_MAX   8 /* scripts/config/pc.py: MAX_VCPUS */
 
 /* RAM below A0000H, to 3 GiB, above 4 GiB; ROM. */
-#define VM_RANGES_MAX 4 /* of memory; one more is for the APIC page */
+#define VM_RANGES_MAX 4
 
 struct vm;
 
@@ -103,10 +103,12 @@ struct vm {
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     uint32_t resets;
 
-    struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM ascending, then ROM: set by load_create */
-    uint32_t memory_count;
-    struct ept ept;       /* maps these */
-    struct ept xapic_ept; /* these and the page at LAPIC_GPA behind them; with APICV_ACCESS only */
+    /* RAM ascending, ROM; then its shared regions; then the APIC page. Set at creation. */
+    struct ept_range memory[VM_RANGES_MAX + CONFIG_SHARES_MAX + 1];
+    uint32_t memory_count; /* RAM and ROM: nobody else's */
+    uint32_t share_count;
+    struct ept ept;       /* maps memory and shared regions */
+    struct ept xapic_ept; /* these and the page at LAPIC_GPA; with APICV_ACCESS only */
     uint32_t apicv;       /* APICV_* that its vCPUs use */
     uint64_t tsc_start;   /* host TSC at power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
@@ -152,13 +154,26 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
                               const char **problem);
 
 /*
+ * Who has a physical core, by the config.
+ *   guest, vcpu  out: indices, of the guest into vms; only if there is one
+ *   return       false: nobody
+ */
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu);
+
+/*
  * Run a vCPU until its guest has ended for good; this core must be its core. The first vCPU's core
  * starts, resets and ends the guest; the others follow.
  *   unix_time  seconds since 1970 now, for its RTC
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 
-/* Whether the EPTs are maps of the VM's memory and nothing else. */
+/* How many entries of vm->memory its guest reaches: RAM, ROM and shared regions. */
+static inline uint32_t vm_mapped_count(const struct vm *vm)
+{
+    return vm->memory_count + vm->share_count;
+}
+
+/* Whether the EPTs are maps of the VM's memory and shared regions, and nothing else. */
 bool vm_ept_ok(const struct vm *vm);
 
 /* Let a vCPU look at vm->wish and its requests, in whatever state its guest left it. Any core. */

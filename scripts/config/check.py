@@ -273,11 +273,12 @@ def check_regions(machine, problems):
                              guest=share.guest.name)
             if share.guest:
                 first.setdefault(share.guest.index, where)
-            if share.at is not None and share.at % pc.PAGE:
-                below = share.at // pc.PAGE * pc.PAGE
+            step = pc.MEMORY_STEP if region.len and region.len % pc.MEMORY_STEP == 0 else pc.PAGE
+            if share.at is not None and share.at % step:
+                below = share.at // step * step
                 problems.add("BH041", line_of(machine, share.place + ("at",)), what=what,
-                             value=f"{share.at:#x}", below=f"{below:#x}",
-                             above=f"{below + pc.PAGE:#x}")
+                             value=f"{share.at:#x}", below=f"{below:#x}", step=size(step),
+                             above=f"{below + step:#x}")
     for guest in machine.guests:
         if len(guest.shares) > pc.MAX_SHARES:
             problems.add("BH094", line_of(machine, guest.place), what=guest.label,
@@ -289,9 +290,7 @@ def check_addresses(machine, problems):
     for guest in machine.guests:
         taken = [Range(r.base, r.len, f"its {r.what}", line_of(machine, guest.at("memory")))
                  for r, _ in memory_map(guest) if guest.memory]
-        taken += [pc.IOAPIC, pc.LAPIC]
-        if guest.hpet:
-            taken.append(pc.HPET._replace(line=line_of(machine, guest.at("devices", "hpet"))))
+        taken.append(pc.CHIP_SET)
         for share in guest.shares:
             region = machine.regions[share.region]
             if share.at is None or not region.len:

@@ -151,7 +151,8 @@ class Tables:
         m = self.machine
         guests = self.array("struct guest_config", "guests", [self.guest(g) for g in m.guests])
         ranges = [f"{{{first:#x}, {last + 1 - first:#x}}}" for (first, last), _ in m.ranges]
-        regions = [f"{{{c_string(region.name)}, {region.len:#x}}}" for region in m.regions]
+        regions = [f"{{{c_string(r.name)}, {r.len:#x}, {m.source.line(r.place + ('size',))}}}"
+                   for r in m.regions]
         return [
             ("name", c_string(m.name)),
             ("source", c_string(m.source.path)),
@@ -165,6 +166,7 @@ class Tables:
             ("share_threads", c_bool(m.share_threads)),
             ("ranges", self.array("struct host_range", "ranges", ranges)),
             ("range_count", len(ranges)),
+            ("ranges_line", m.source.line(("machine", "ranges")) if ranges else 0),
             ("files", self.files()),
             ("file_count", len(self.images)),
             ("regions", self.array("struct region_config", "regions", regions)),

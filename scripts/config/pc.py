@@ -10,8 +10,9 @@ PAGE = 4 * KIB
 
 MAX_GUESTS = 9  # the console picks a guest by one digit, 1..9
 MAX_VCPUS = 8
-MAX_SHARES = 8  # regions of one guest
+MAX_SHARES, MAX_REGIONS = 8, 16  # regions of one guest, of all
 MAX_REGION = GIB
+MAX_RANGES = 16
 MAX_CORES = 48
 MIN_MEMORY, MAX_MEMORY, MEMORY_STEP = 16 * MIB, 64 * GIB, 2 * MIB
 HOLE, HIGH = 3 * GIB, 4 * GIB  # RAM is below the hole, the rest of it above HIGH
@@ -40,9 +41,11 @@ C_FACTS = {
     "APICV_TPR_SHADOW": 1 << FEATURES.index("tpr-shadow"),
     "ACPI_PM1A_EVT_PORT": 0x600,
     "IOAPIC_GPA": 0xFEC00000,
-    "HPET_GPA": 0xFED00000,
-    "LAPIC_GPA": 0xFEE00000,
     "CPU_MAX": MAX_CORES,
+    "CONFIG_SHARES_MAX": MAX_SHARES,
+    "CONFIG_REGIONS_MAX": MAX_REGIONS,
+    "CONFIG_REGION_LEN_MAX": MAX_REGION,
+    "CONFIG_RANGES_MAX": MAX_RANGES,
 }
 C_HEADERS = ("arch/x86/cpu.h", "guest/acpi_tables.h", "guest/gmem.h", "guest/load_linux.h",
              "guest/vm.h")
@@ -85,9 +88,7 @@ IRQS = {0: "8254", 2: "8259 cascade", 4: "16550A", 8: "MC146818", 9: "ACPI PM"}
 
 DEVICES = ("8259 pair", "8254", "I/O APIC", "local APIC", "MC146818", "16550A", "ACPI PM",
            "PCI host bridge")
-IOAPIC = Range(0xFEC00000, PAGE, "the I/O APIC")
-HPET = Range(0xFED00000, PAGE, "the HPET")
-LAPIC = Range(0xFEE00000, PAGE, "the local APIC")
+CHIP_SET = Range(0xFEC00000, 4 * GIB - 0xFEC00000, "the chip set")  # I/O APIC, HPET, local APIC, ROM
 
 # MSRs that a guest reads and writes without an exit: arch/x86/vmx/vcpu.c, in the SDM's numbers.
 MSR_TSC, MSR_TSC_AUX = 0x10, 0xC0000103

@@ -79,7 +79,10 @@ RULES = {
         "{what}: {thing} at {range} overlaps {other} at {other_range}", "move one of them",
         "Each guest-physical address is one thing.",
     ),
-    "BH041": Rule("{what}: the address {value} is not a multiple of 4K", "use {below} or {above}"),
+    "BH041": Rule(
+        "{what}: the address {value} is not a multiple of {step}", "use {below} or {above}",
+        "A region of whole 2M is mapped by pages of 2M.",
+    ),
     # Devices
     "BH050": Rule(
         "{what}: the {device} at port {range} overlaps the {other} at {other_range}", "move it",

@@ -324,16 +324,20 @@ CASES = [
         "config/m.yaml:48: BH040: guest 'beat': shared region 'ring' at 0xff0000-0xffffff overlaps its RAM at 0x0-0xffffff (also config/m.yaml:13); move one of them",
     ]),
     ("BH040", [("guest: linux, at: 0xd0000000", "guest: linux, at: 0xfebf8000")], {}, [
-        "config/m.yaml:46: BH040: guest 'linux': shared region 'ring' at 0xfebf8000-0xfec07fff overlaps the I/O APIC at 0xfec00000-0xfec00fff (which each guest has); move one of them",
+        "config/m.yaml:46: BH040: guest 'linux': shared region 'ring' at 0xfebf8000-0xfec07fff overlaps the chip set at 0xfec00000-0xffffffff (which each guest has); move one of them",
     ]),
     ("BH040", [("guest: kernel, at: 0xe0000000", "guest: bios, at: 0xfed00000")], {}, [
-        "config/m.yaml:49: BH040: guest 'bios': shared region 'ring' at 0xfed00000-0xfed0ffff overlaps the HPET at 0xfed00000-0xfed00fff (also config/m.yaml:34); move one of them",
+        "config/m.yaml:49: BH040: guest 'bios': shared region 'ring' at 0xfed00000-0xfed0ffff overlaps the chip set at 0xfec00000-0xffffffff (which each guest has); move one of them",
     ]),
     ("BH040", [("guest: kernel, at: 0xe0000000", "guest: bios, at: 0xffff0000")], {}, [
         "config/m.yaml:49: BH040: guest 'bios': shared region 'ring' at 0xffff0000-0xffffffff overlaps its ROM at 0xffffe000-0xffffffff (also config/m.yaml:29); move one of them",
+        "config/m.yaml:49: BH040: guest 'bios': shared region 'ring' at 0xffff0000-0xffffffff overlaps the chip set at 0xfec00000-0xffffffff (which each guest has); move one of them",
     ]),
     ("BH041", [("guest: beat, at: 0xd0000000", "guest: beat, at: 0xd0000800")], {}, [
         "config/m.yaml:48: BH041: shared region 'ring': the address 0xd0000800 is not a multiple of 4K; use 0xd0000000 or 0xd0001000",
+    ]),
+    ("BH041", [("size: 64K", "size: 4M"), ("guest: beat, at: 0xd0000000", "guest: beat, at: 0xd0100000")], {}, [
+        "config/m.yaml:48: BH041: shared region 'ring': the address 0xd0100000 is not a multiple of 2M; use 0xd0000000 or 0xd0200000",
     ]),
     ("BH050", [("exit_port: 0xf4", "exit_port: 0x3f8")], {}, [
         "config/m.yaml:16: BH050: guest 'beat': the debug exit at port 0x3f8 overlaps the 16550A at 0x3f8-0x3ff (which each guest has); move it",

@@ -172,7 +172,7 @@ class Accepted(Tree):
             "text_3_0[] = {0xf8, 0x03};", '{"etc/sercon-port", {text_3_0, 2}},',
             '{"opt/none", {NULL, 0}},', ".hpet = true", ".without = 0x21",
             ".on_reset = {GUEST_HALT, 0, 0}", "{0, true, 10, 0xd0000000},",
-            "{0, false, 11, 0xd0000000},", "{0, false, 0, 0xe0000000},", '{"ring", 0x10000},',
+            "{0, false, 11, 0xd0000000},", "{0, false, 0, 0xe0000000},", '{"ring", 0x10000, 45},',
             ".guest_count = 4", ".console_guest = 0", ".cores = 8", ".memory = 0x200000000",
             "struct vm vms[4];",
         ):
