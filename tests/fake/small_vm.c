@@ -31,14 +31,18 @@ __asm__(".data\n"
         ".text\n");
 
 static const uint8_t image[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp back */
+static const uint8_t other[] = {'a', 'b', 'c'};
 static const uint16_t cores[] = {1, 2, 3};
 
 struct guest_config small_vm_config;
+struct guest_file small_vm_files[2];
 unsigned small_vm_vcpus = 1;
 const struct machine_config machine_config = {
     .name = "small",
     .guests = &small_vm_config,
     .guest_count = 1,
+    .files = small_vm_files,
+    .file_count = 2,
 };
 struct vm vms[1];
 
@@ -83,6 +87,15 @@ int small_vm_setup(void **state)
         .load_gpa = SMALL_VM_ENTRY,
         .entry_gpa = SMALL_VM_ENTRY,
         .exit_port = 0xf4,
+        .on_reset = {.action = GUEST_RESTART    },
+    };
+    small_vm_files[0] = (struct guest_file){
+        .data = {image, sizeof(image)},
+          .path = "build/image"
+    };
+    small_vm_files[1] = (struct guest_file){
+        .data = {other, sizeof(other)},
+          .path = "build/other"
     };
     assert_int_equal(vm_create(vm, 0, &pages, SMALL_VM_TSC_HZ, &problem), OK);
     phys_fake_add(vm->memory[0].hpa, SMALL_VM_MEMORY);
@@ -268,7 +281,7 @@ bool small_vm_ok(void)
     return i8259_ok(&vm->i8259) && i8254_ok(&vm->i8254) && ioapic_ok(&vm->ioapic) &&
            mc146818_ok(&vm->rtc) && ns16550_ok(&vm->uart) && acpi_pm_ok(&vm->pm) &&
            hpet_ok(&vm->hpet) && pci_host_ok(&vm->pci) && reset_ports_ok(&vm->reset_ports) &&
-           lapic_ok(&cpu->lapic) && !vm->lock.held;
+           watchdog_ok(&vm->watchdog) && lapic_ok(&cpu->lapic) && !vm->lock.held;
 }
 
 unsigned small_vm_logged(const char *text)
