@@ -36,7 +36,8 @@ RESERVED_NAMES = ("bulkhead",)  # the hypervisor's own lines on the console
 
 TOP_KEYS = ("name", "console", "guests")
 COMMON_KEYS = (
-    "name", "type", "cpus", "memory", "kernel", "fw_cfg", "hpet", "without", "debug_exit"
+    "name", "type", "cpus", "memory", "kernel", "fw_cfg", "hpet", "without", "debug_exit",
+    "devices", "on_crash", "on_reset", "on_poweroff",
 )
 TYPE_KEYS = {
     "linux": COMMON_KEYS + ("initrd", "cmdline"),
@@ -44,6 +45,7 @@ TYPE_KEYS = {
     "firmware": COMMON_KEYS,
 }
 ALL_GUEST_KEYS = tuple(dict.fromkeys(sum(TYPE_KEYS.values(), ())))
+POLICIES = {"on_crash": "halt", "on_reset": "restart", "on_poweroff": "halt"}
 FW_CFG_KEYS = ("files", "kernel", "initrd", "cmdline")
 FW_CFG_FILE_KEYS = ("name", "file", "string")
 
@@ -99,6 +101,8 @@ class Guest:
         self.hpet = False
         self.without = 0
         self.debug_exit = False
+        self.watchdog = (0, 0)  # seconds, port
+        self.policies = {}  # key -> (action, limit, seconds)
 
     def label(self):
         return f"guest '{self.name}'" if self.name else f"guest number {self.index + 1}"
@@ -315,6 +319,40 @@ def read_without(guest, problems):
             problems.at(item, f"{what}: {text}")
 
 
+def read_seconds(node, what, problems):
+    value = plain(node)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+s", value):
+        return int(value[:-1])
+    problems.at(node, f"{what}: write seconds as 30s")
+    return 0
+
+
+def read_policy(guest, key, problems):
+    node = guest.fields.get(key)
+    what = f"{guest.label()}: {key}"
+    if node is None or plain(node) in ("halt", "restart"):
+        action = plain(node) if node else POLICIES[key]
+        return f"GUEST_{action.upper()}", 0, 0
+    if not isinstance(node, yaml.MappingNode):
+        problems.at(node, f"{what}: use halt, restart, or {{restart: 3, within: 60s}}")
+        return "GUEST_HALT", 0, 0
+    fields = read_mapping(node, ("restart", "within"), what, problems)
+    limit = read_int(fields.get("restart", node), f"{what}: restart", 1, 1000000, problems)
+    window = read_seconds(fields["within"], what, problems) if "within" in fields else 0
+    return "GUEST_RESTART", limit, window
+
+
+def read_devices(guest, problems):
+    what = f"{guest.label()}: devices"
+    fields = read_mapping(guest.fields["devices"], ("watchdog",), what, problems)
+    if "watchdog" in fields:
+        what += ": watchdog"
+        keys = read_mapping(fields["watchdog"], ("timeout", "port"), what, problems)
+        timeout = read_seconds(keys.get("timeout", fields["watchdog"]), what, problems)
+        port = read_int(keys.get("port", fields["watchdog"]), what, 0x100, 0xfff8, problems)
+        guest.watchdog = timeout, port
+
+
 def read_bytes(node, what, problems):
     """The bytes of a string, one for each character: binary is written with \\x escapes."""
     value = read_text(node, what, problems)
@@ -473,6 +511,9 @@ def read_guest(node, index, options, problems):
         read_without(guest, problems)
     guest.hpet = read_switch(guest, "hpet", problems)
     guest.debug_exit = read_switch(guest, "debug_exit", problems)
+    guest.policies = {key: read_policy(guest, key, problems) for key in POLICIES}
+    if "devices" in guest.fields:
+        read_devices(guest, problems)
     return guest
 
 
@@ -711,15 +752,21 @@ def c_guest(guest, images):
 {c_fw_cfg(guest, images)}        .hpet = {c_bool(guest.hpet)},
         .without = {guest.without:#x},
         .exit_port = {0xf4 if guest.debug_exit else 0:#x},
-        .on_crash = {{GUEST_HALT, 0, 0}},
-        .on_reset = {{GUEST_RESTART, 0, 0}},
-        .on_poweroff = {{GUEST_HALT, 0, 0}},
+{c_policies(guest)}        .watchdog_s = {guest.watchdog[0]},
+        .watchdog_port = {guest.watchdog[1]:#x},
         .files = uses_{guest.index},
         .file_count = {len(used_files(guest, images))},
         .cpus_line = {guest.where("cpus").start_mark.line + 1},
         .memory_line = {guest.where("memory").start_mark.line + 1},
     }},
 """
+
+
+def c_policies(guest):
+    return "".join(
+        f"        .{key} = {{{action}, {limit}, {window}}},\n"
+        for key, (action, limit, window) in guest.policies.items()
+    )
 
 
 def used_files(guest, images):
