@@ -27,7 +27,7 @@ static enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const 
         log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
         vcpu_print(&v->arch);
     } else {
-        vm_log(v->vm, "stopped: %s (exit reason %u); as soon again, without its registers", why,
+        vm_log(v->vm, "stopped: %s (exit reason %u); registers are shown once a second", why,
                x->hw_reason);
     }
     v->vm->wish = WISH_CRASH;

@@ -51,7 +51,7 @@ bool vm_may_record(struct vm *vm)
     uint64_t now = host_tsc(vm);
     uint64_t last = vm->recorded;
 
-    return (last == 0 || now - last >= vm->tsc_hz) &&
+    return (last == 0 || now >= last + vm->tsc_hz) &&
            atomic_compare_exchange_strong(&vm->recorded, &last, now);
 }
 
@@ -202,6 +202,8 @@ static void end(struct vm *vm, enum vm_state state)
 {
     vm->state = state;
     rouse_others(vm);
+    if (vm->has_exit_status)
+        log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
     console_report(vm);
 }
 
@@ -306,8 +308,6 @@ static bool next_life(struct vm *vm, uint64_t unix_time)
 
     if (wish == WISH_RUN) /* a vCPU stopped for no reason: only a hypervisor bug gets here */
         wish = WISH_CRASH;
-    if (vm->has_exit_status)
-        log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
     if (!may_go_on(vm, wish)) {
         end(vm, endings[wish].state);
         return false;
@@ -316,6 +316,8 @@ static bool next_life(struct vm *vm, uint64_t unix_time)
         vm->resets++;
         vm_log(vm, "reset");
     } else {
+        if (vm->has_exit_status)
+            vm_log(vm, "exit status %u", vm->exit_status);
         vm->restarts++;
         vm_log(vm, "restart %u, after a %s", vm->restarts, endings[wish].noun);
         power_on(vm, unix_time);
