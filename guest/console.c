@@ -380,9 +380,9 @@ void console_report(struct vm *vm)
 
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         refused += vm->vcpu[i].refused_msrs;
-    log_line("guest %s: %s, core %u, resets %u, unclaimed I/O %lu, refused MSRs %lu",
-             vm->config->name, vm_state_name(vm), vm->vcpu[0].core, vm->resets, vm->unclaimed_io,
-             refused);
+    log_line("guest %s: %s, core %u, resets %u, restarts %u, unclaimed I/O %lu, refused MSRs %lu",
+             vm->config->name, vm_state_name(vm), vm->vcpu[0].core, vm->resets, vm->restarts,
+             vm->unclaimed_io, refused);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         report_exits(vm, &vm->vcpu[i]);
 }

@@ -220,8 +220,8 @@ enum err load_create(struct vm *vm, struct pages *pool, const char **problem)
 static enum err load_acpi(struct vm *vm)
 {
     uint8_t area[ACPI_AREA_SIZE];
-    enum err e = acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, vm->config->vcpu_count,
-                                   vm->config->hpet, dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml));
+    enum err e = acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, vm->config, dsdt_aml,
+                                   (size_t)(dsdt_aml_end - dsdt_aml));
 
     if (e != OK)
         return e;

@@ -21,6 +21,7 @@
 #include "devices/ns16550.h"
 #include "devices/pci_host.h"
 #include "devices/reset_ports.h"
+#include "devices/watchdog.h"
 #include "guest/config.h"
 #include "guest/cpuid.h"
 #include "guest/firmware.h"
@@ -86,11 +87,19 @@ enum vm_state {
     VM_LOADING,
     VM_RUNNING,
     VM_POWERED_OFF, /* the guest switched itself off */
+    VM_RESET_OFF,   /* it reset itself, and is not to start again */
     VM_CRASHED,     /* it did something that cannot go on; the record was printed */
+    VM_REFUSED,     /* one of its files is not what was built in: it never starts */
 };
 
 /* What a running guest wants to become; set by devices and exits, acted on by vm_run. */
-enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH };
+enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH, WISH_COUNT };
+
+/* How often lives have ended in one way, where the config limits the restarts. */
+struct vm_endings {
+    uint32_t count;
+    uint64_t since; /* host TSC at the first of them */
+};
 
 struct vm {
     const struct guest_config *config;
@@ -101,7 +110,10 @@ struct vm {
     atomic_uint parked; /* vCPUs, but for the first, whose part in this life is over */
     bool has_exit_status;
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
+    bool verified;        /* its files were, once, and it was said */
     uint32_t resets;
+    uint32_t restarts; /* after a crash or a power-off */
+    struct vm_endings endings[WISH_COUNT];
 
     /* RAM ascending, ROM; then its shared regions; then the APIC page. Set at creation. */
     struct ept_range memory[VM_RANGES_MAX + CONFIG_SHARES_MAX + 1];
@@ -110,11 +122,12 @@ struct vm {
     struct ept ept;       /* maps memory and shared regions */
     struct ept xapic_ept; /* these and the page at LAPIC_GPA; with APICV_ACCESS only */
     uint32_t apicv;       /* APICV_* that its vCPUs use */
-    uint64_t tsc_start;   /* host TSC at power-on: VM time is the host's TSC minus this */
+    uint64_t tsc_start;   /* host TSC at its last power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
-    _Atomic uint64_t log_second; /* VM time at which the current second of the log limit began */
+    _Atomic uint64_t log_second; /* host TSC at which the current second of the log limit began */
     atomic_uint logged;          /* lines this guest has caused in it */
+    _Atomic uint64_t recorded;   /* host TSC at the last crash whose registers were logged */
 
     _Atomic uint64_t device_deadline; /* VM time at which the first vCPU has to serve a device */
     atomic_bool intr;                 /* INTR of the 8259 pair */
@@ -129,6 +142,7 @@ struct vm {
     struct hpet hpet;
     struct pci_host pci;
     struct reset_ports reset_ports;
+    struct watchdog watchdog;
     struct firmware firmware; /* its items do not change after creation */
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
@@ -162,7 +176,7 @@ bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu);
 
 /*
  * Run a vCPU until its guest has ended for good; this core must be its core. The first vCPU's core
- * starts, resets and ends the guest; the others follow.
+ * starts, resets, restarts and ends the guest, as the config says; the others follow.
  *   unix_time  seconds since 1970 now, for its RTC
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
@@ -187,6 +201,9 @@ bool vm_all_ended(void);
 
 /* Log a line that a guest caused: "guest NAME: ...". At most 20 for each of its seconds. */
 void vm_log(struct vm *vm, const char *fmt, ...) PRINTF(2, 3);
+
+/* Whether a crash's registers are to be logged: once a second, however often the guest restarts. */
+bool vm_may_record(struct vm *vm);
 
 /* "running", "powered off", ... */
 const char *vm_state_name(const struct vm *vm);

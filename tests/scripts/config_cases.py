@@ -214,7 +214,7 @@ CASES = [
         "config/m.yaml:23: BH007: guest 'kernel': on_crash: restart: '0' is not understood; write a number of restarts, at least 1",
     ]),
     ("BH007", [("timeout: 30s", "timeout: 2d")], {}, [
-        "config/m.yaml:25: BH007: guest 'kernel': devices: watchdog: timeout: '2d' is not understood; write a time in seconds, such as 30s",
+        "config/m.yaml:25: BH007: guest 'kernel': devices: watchdog: timeout: '2d' is not understood; write a time, such as 30s or 5min, up to 65535s",
     ]),
     ("BH007", [("cores: 8", "cores: 0")], {}, [
         "config/m.yaml:1: BH007: machine: cores: '0' is not understood; write a number from 1 to 48",

@@ -468,8 +468,8 @@ static void test_other_escaped_keys_give_help(void **state)
         assert_non_null(strstr(host_fake.text, "Ctrl-] 1..3"));
         assert_non_null(strstr(host_fake.text, "1 linux (keyboard)\r\n"));
         assert_non_null(strstr(host_fake.text, "2 rtos\r\n"));
-        assert_non_null(
-            strstr(host_fake.text, "guest rtos: running, core 1, resets 0, unclaimed I/O 3"));
+        assert_non_null(strstr(host_fake.text, "guest rtos: running, core 1, resets 0, restarts 0, "
+                                               "unclaimed I/O 3"));
         assert_non_null(strstr(host_fake.text, "guest rtos: exits: cpuid 12\r\n"));
         assert_non_null(strstr(host_fake.text, "guest linux: exits: none\r\n"));
         host_fake_clear_text();
