@@ -78,6 +78,11 @@ struct vcpu {
     struct msr_store msrs;
     struct cpuid_table cpuid;
 
+    /* For the table dump: its core reads them at the next kick (guest/dump.c). */
+    atomic_bool fields_wanted;
+    uint32_t field_count;
+    struct vcpu_field fields[VCPU_FIELDS_MAX];
+
     uint64_t exits[EXIT_KIND_COUNT];
     uint64_t refused_msrs;
 };
@@ -157,9 +162,6 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
  *   unix_time  seconds since 1970 now, for its RTC
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
-
-/* Whether the EPTs are maps of the VM's memory and nothing else. */
-bool vm_ept_ok(const struct vm *vm);
 
 /* Let a vCPU look at vm->wish and its requests, in whatever state its guest left it. Any core. */
 void vcpu_rouse(struct vcpu *v);

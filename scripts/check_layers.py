@@ -49,6 +49,8 @@ WRITABLE = {
         "*": "stack and page tables before there is any memory to allocate"},
     "guest/console.c": {
         "console": "the one console; has its own lock"},
+    "guest/dump.c": {
+        "dump": "the one table dump that the console can show; under its lock"},
 }
 
 # Files that may jump or call through a register, and why.
