@@ -533,10 +533,9 @@ static bool check_host_memory(struct isolation *s, const struct reach *r)
 
         if (area->what != NULL && overlap(r->hpa, r->len, area->base, area->len)) {
             at = area->base > r->hpa ? area->base : r->hpa;
-            return fault(s,
-                         "guest %s: guest-physical %lx reaches host %lx, which is %s, expected "
-                         "RAM of its own",
-                         guest_name(r->guest), r->gpa + (at - r->hpa), at, area->what);
+            return fault(
+                s, "guest %s: guest-physical %lx reaches host %lx (%s), expected RAM of its own",
+                guest_name(r->guest), r->gpa + (at - r->hpa), at, area->what);
         }
     }
     while (at - r->hpa < r->len) {

@@ -1,6 +1,6 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c
  * guest/exit_task.c guest/intr.c guest/platform.c guest/ipi.c guest/request.c guest/msr.c
- * guest/linear.c guest/gva.c guest/gmem.c guest/load.c guest/vm.c guest/console.c
+ * guest/linear.c guest/gva.c guest/gmem.c guest/load.c guest/vm.c guest/console.c guest/dump.c
  * guest/load_linux.c guest/acpi_tables.c guest/firmware.c devices/fw_cfg.c devices/hpet.c
  * devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
  * devices/mc146818.c devices/ns16550.c devices/pci_host.c devices/reset_ports.c arch/x86/insn.c
@@ -182,7 +182,7 @@ static void test_cpuid_leaf_7_has_no_unknown_feature(void **state)
                                BIT_OF(15) | BIT_OF(25)),
                      0); /* SGX HLE RTM PQM MPX PQE PT */
     assert_int_equal(r[ECX] & (BIT_OF(3) | BIT_OF(4) | BIT_OF(5) | BIT_OF(7) | BIT_OF(16)),
-                     0);                 /* PKU OSPKE WAITPKG CET LA57 */
+                     0);                             /* PKU OSPKE WAITPKG CET LA57 */
     assert_int_equal(r[EBX] & BIT_OF(1), BIT_OF(1)); /* TSC_ADJUST */
     assert_int_equal(r[ECX] & BIT_OF(2), BIT_OF(2)); /* UMIP */
     /* FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; no IA32_SPEC_CTRL: it is not an MSR here */
