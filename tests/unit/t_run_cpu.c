@@ -182,7 +182,7 @@ static void test_cpuid_leaf_7_has_no_unknown_feature(void **state)
                                BIT_OF(15) | BIT_OF(25)),
                      0); /* SGX HLE RTM PQM MPX PQE PT */
     assert_int_equal(r[ECX] & (BIT_OF(3) | BIT_OF(4) | BIT_OF(5) | BIT_OF(7) | BIT_OF(16)),
-                     0);                             /* PKU OSPKE WAITPKG CET LA57 */
+                     0);                 /* PKU OSPKE WAITPKG CET LA57 */
     assert_int_equal(r[EBX] & BIT_OF(1), BIT_OF(1)); /* TSC_ADJUST */
     assert_int_equal(r[ECX] & BIT_OF(2), BIT_OF(2)); /* UMIP */
     /* FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; no IA32_SPEC_CTRL: it is not an MSR here */
