@@ -354,6 +354,7 @@ static void check_isolation(void)
 {
     uint64_t start = rdtsc();
 
+    _Static_assert(POOL_SIZE <= ISOLATION_POOL_PAGES * PAGE_SIZE, "each page has an owner");
     add_areas();
     boot.map.areas = boot.areas;
     boot.map.phys_bits = boot.pages.phys_bits;
