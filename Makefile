@@ -44,9 +44,10 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 
 # Code that runs at boot, at a guest's start or when something failed: its size counts, not its speed.
 COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
-        arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c arch/x86/vmx/explain.c \
-        arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c guest/acpi_tables.c guest/exit_task.c guest/firmware.c guest/load.c \
-        guest/load_linux.c guest/load_multiboot.c guest/verify.c guest/vm.c lib/fmt.c
+        arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
+        arch/x86/vmx/explain.c arch/x86/vmx/fields.c arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c \
+        guest/acpi_tables.c guest/dump.c guest/exit_task.c guest/firmware.c guest/isolation.c guest/load%.c \
+        guest/verify.c guest/vm.c lib/fmt.c
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)

@@ -23,6 +23,8 @@
 #include "boot/fit.h"
 #include "boot/report.h"
 #include "guest/console.h"
+#include "guest/dump.h"
+#include "guest/isolation.h"
 #include "guest/load.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
@@ -35,6 +37,7 @@
 #define BOOT_TAGS_MAX (1 * MIB)
 #define COM1_ISA_IRQ  4
 #define IST_PAGES     3
+#define AREAS_MAX     (BOOT_MEMORY_MAX + ACPI_IOAPICS_MAX + 4)
 
 /* Written by the bootstrap processor before the others start; read-only afterwards. */
 static struct {
@@ -47,7 +50,11 @@ static struct {
     uint64_t tsc_hz;
     uint64_t unix_time; /* when tsc_at_unix_time was read */
     uint64_t tsc_at_unix_time;
-    uint64_t device_va;  /* the next free page for device registers */
+    uint64_t device_va;    /* the next free page for device registers */
+    uint64_t start_up_hpa; /* where the other cores start */
+    struct host_area areas[AREAS_MAX];
+    struct host_map map; /* of these */
+    struct isolation isolation;
     atomic_bool go;      /* guests may start */
     atomic_bool halting; /* the machine is being stopped: an NMI means stop */
 } boot;
@@ -224,10 +231,9 @@ static void start_core(uint32_t id)
 
 static void start_cores(void)
 {
-    uint64_t low;
-
-    must(pages_take_low(&boot.pages, &low), "a page below 640 KiB to start the other cores");
-    smp_prepare(low, image_hpa(early_pml4), boot.tables.root_hpa);
+    must(pages_take_low(&boot.pages, &boot.start_up_hpa),
+         "a page below 640 KiB to start the other cores");
+    smp_prepare(boot.start_up_hpa, image_hpa(early_pml4), boot.tables.root_hpa);
     for (uint32_t i = 0; i < boot.acpi.cpu_count; i++) {
         const struct acpi_cpu *found = &boot.acpi.cpus[i];
 
@@ -323,13 +329,54 @@ static void create_guests(void)
             fit_refuse_block(&boot.pages, c->memory_line, "memory", "guest", c->name, problem);
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        /* Looks at the tables as they are, not as they were meant. */
-        if (!vm_ept_ok(&vms[i]))
-            panic("guest %s: its EPT is not a map of its memory", c->name);
         size_t len = virt_apicv_describe(vms[i].apicv, text, sizeof(text));
 
         log_line("guest %s: local APIC: %s", c->name, len > 0 ? text + 2 : "software only");
     }
+}
+
+/* One that wraps is not RAM, whatever the firmware says; else it reaches to the end. */
+static void add_area(uint64_t base, uint64_t len, const char *what)
+{
+    if (len > UINT64_MAX - base)
+        len = what == NULL ? 0 : UINT64_MAX - base;
+    boot.areas[boot.map.area_count++] = (struct host_area){base, len, what};
+}
+
+static void add_areas(void)
+{
+    for (unsigned i = 0; i < boot.info.memory_count; i++) {
+        const struct boot_memory *m = &boot.info.memory[i];
+
+        add_area(m->base, m->len, m->type == BOOT_MEMORY_USABLE ? NULL : "reserved");
+    }
+    add_area(boot.load_hpa, (uint64_t)image_end - (uint64_t)image_start, "image");
+    add_area(boot.pages.pool_base, boot.pages.pool_len, "page-pool");
+    add_area(boot.start_up_hpa, PAGE_SIZE, "start-up-page");
+    add_area(boot.acpi.local_apic_hpa, PAGE_SIZE, "local-apic");
+    for (uint32_t i = 0; i < boot.acpi.ioapic_count; i++)
+        add_area(boot.acpi.ioapics[i].hpa, PAGE_SIZE, "io-apic");
+}
+
+/* Looks at tables and bitmaps as they are, not as they were meant; no table changes afterwards. */
+static void check_isolation(void)
+{
+    uint64_t start = rdtsc();
+
+    _Static_assert(POOL_SIZE <= ISOLATION_POOL_PAGES * PAGE_SIZE, "each page has an owner");
+    add_areas();
+    boot.map.areas = boot.areas;
+    boot.map.phys_bits = boot.pages.phys_bits;
+    boot.map.pool_base = boot.pages.pool_base;
+    boot.map.pool_used = boot.pages.pool_used;
+    boot.map.root_hpa = boot.tables.root_hpa;
+    if (!isolation_check(&boot.map, &boot.isolation))
+        panic("isolation: %s", boot.isolation.problem);
+    log_line("isolation: %u pages of tables and bitmaps give %u guests %u ranges of host memory, "
+             "as configured; checked in %lu TSC ticks",
+             boot.isolation.tables, machine_config.guest_count, boot.isolation.count,
+             rdtsc() - start);
+    dump_init(&boot.isolation);
 }
 
 static uint64_t unix_time_now(void)
@@ -375,6 +422,7 @@ static NORETURN void main_on_own_stack(void)
     bool console_irq = route_console();
 
     pages_freeze(&boot.pages);
+    check_isolation();
     log_line("%u cores (%s), %u guests, %lu of %lu KiB of the page pool used", cpu_count,
              apic_is_x2apic() ? "x2APIC" : "xAPIC", machine_config.guest_count,
              boot.pages.pool_used / KIB, boot.pages.pool_len / KIB);
@@ -445,6 +493,8 @@ void host_interrupt(uint8_t vector)
         return; /* no EOI: SDM 3A "Spurious Interrupt" */
     if (vector == HOST_VECTOR_UART)
         console_interrupt();
+    if (vector == HOST_VECTOR_KICK)
+        dump_answer(this_cpu()->index);
     apic_eoi();
 }
 

@@ -118,13 +118,6 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm_mapped_count(vm) + 1) : e;
 }
 
-bool vm_ept_ok(const struct vm *vm)
-{
-    return ept_ok(&vm->ept, vm->memory, vm_mapped_count(vm)) &&
-           ((vm->apicv & APICV_ACCESS) == 0 ||
-            ept_ok(&vm->xapic_ept, vm->memory, vm_mapped_count(vm) + 1));
-}
-
 static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
 {
     struct vcpu *v = &vm->vcpu[index];

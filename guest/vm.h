@@ -79,6 +79,11 @@ struct vcpu {
     struct msr_store msrs;
     struct cpuid_table cpuid;
 
+    /* For the table dump: its core reads them at the next kick (guest/dump.c). */
+    atomic_bool fields_wanted;
+    uint32_t field_count;
+    struct vcpu_field fields[VCPU_FIELDS_MAX];
+
     uint64_t exits[EXIT_KIND_COUNT];
     uint64_t refused_msrs;
 };
@@ -186,9 +191,6 @@ static inline uint32_t vm_mapped_count(const struct vm *vm)
 {
     return vm->memory_count + vm->share_count;
 }
-
-/* Whether the EPTs are maps of the VM's memory and shared regions, and nothing else. */
-bool vm_ept_ok(const struct vm *vm);
 
 /* Let a vCPU look at vm->wish and its requests, in whatever state its guest left it. Any core. */
 void vcpu_rouse(struct vcpu *v);

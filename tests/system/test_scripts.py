@@ -12,3 +12,6 @@ class Scripts(SystemTest):
 
     def test_acpi_tables(self):
         run("python3", "tests/scripts/test_acpi_tables.py")
+
+    def test_second_opinion(self):
+        run("python3", "tests/scripts/test_second_opinion.py")
