@@ -273,17 +273,16 @@ static enum err place_by_addresses(const struct header *h, size_t image_len,
 {
     bool whole = l->eax == MULTIBOOT2_EAX && h->load_addr == LOAD_WHOLE_FILE;
     uint64_t load = whole ? (uint64_t)h->header_addr - h->at : h->load_addr;
-    size_t offset = h->at - (h->header_addr - (size_t)load);
-    uint64_t len = h->load_end_addr != 0 ? h->load_end_addr - load : image_len - offset;
-    uint64_t bss_end = h->bss_end_addr > load + len ? h->bss_end_addr : load + len;
+    uint64_t before = h->header_addr - load; /* bytes before the header; huge if it is behind */
+    struct multiboot_segment s = {.gpa = load, .offset = h->at - (size_t)before};
+    uint64_t bss_end = h->bss_end_addr;
 
-    if (load > h->header_addr || h->header_addr - load > h->at ||
-        (h->load_end_addr != 0 && h->load_end_addr < load))
+    if (before > h->at)
         return refuse(problem, ERR_FORMAT,
                       "the addresses in the kernel's Multiboot header contradict each other");
-    return add_segment(l, image_len,
-                       (struct multiboot_segment){load, bss_end - load, offset, (size_t)len},
-                       problem);
+    s.len = h->load_end_addr != 0 ? (size_t)(h->load_end_addr - load) : image_len - s.offset;
+    s.mem_len = bss_end > load + s.len ? bss_end - load : s.len;
+    return add_segment(l, image_len, s, problem);
 }
 
 /* The entry point is a virtual address, the segment that holds it says which physical one. */
