@@ -46,7 +46,7 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
         arch/x86/smp.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c arch/x86/vmx/explain.c \
         arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c guest/acpi_tables.c guest/exit_task.c guest/firmware.c guest/load.c \
-        guest/load_linux.c guest/load_multiboot.c guest/vm.c lib/fmt.c
+        guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/vm.c lib/fmt.c
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)

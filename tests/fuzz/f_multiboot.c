@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fuzz: guest/load_multiboot.c guest/load_linux.c; ; 512 */
+/* fuzz: guest/load_multiboot.c guest/multiboot_info.c guest/load_linux.c; ; 512 */
 /*
  * The Multiboot loader with any kernel: it reads nothing outside of the image, and what it accepts
  * is loaded into RAM, each byte once, around what is taken. Input: a byte of choices, one that says

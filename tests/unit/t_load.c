@@ -1,5 +1,6 @@
-/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c guest/acpi_tables.c
- * devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
+/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c
+ * guest/multiboot_info.c guest/acpi_tables.c devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c
+ * tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's memory: which host blocks it gets, what its addresses reach, what a start puts there.
  */
@@ -338,8 +339,8 @@ static void test_the_two_ranges_are_different_memory(void **state)
 /* A Multiboot kernel that is nothing but its header; guest/load_multiboot.c has its own tests. */
 static void test_multiboot_starts_with_its_two_registers(void **state)
 {
-    static const uint32_t header[] = {0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x200000,
-                                      0x200000,   0,       0x201000,                  0x200004};
+    static const uint32_t header[] = {
+        0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x200000, 0x200000, 0, 0x201000, 0x200004};
     uint32_t seen[ARRAY_LEN(header)];
     struct vcpu_start start;
     char rsdp[8];

@@ -1,5 +1,5 @@
-/* unit: guest/load_multiboot.c guest/load_linux.c boot/bootinfo.c mm/pages.c
- * tests/fake/phys_fake.c */
+/* unit: guest/load_multiboot.c guest/multiboot_info.c guest/load_linux.c boot/bootinfo.c
+ * mm/pages.c tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The Multiboot loader against the Multiboot Specification 0.6.96, the Multiboot2 Specification 2.0
