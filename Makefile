@@ -47,7 +47,7 @@ COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/powe
         arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
         arch/x86/vmx/explain.c arch/x86/vmx/fields.c arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c \
         guest/acpi_tables.c guest/dump.c guest/exit_task.c guest/firmware.c guest/isolation.c guest/load%.c \
-        guest/verify.c guest/vm.c lib/fmt.c
+        guest/multiboot_info.c guest/verify.c guest/vm.c lib/fmt.c
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
@@ -245,26 +245,25 @@ coverage: $(SETUP) ## lines and branches of devices and decoder that their unit 
 proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched the first time)
 	$(Q)scripts/proof
 
-# A fuzzer's second line says what it links: "fuzz: SOURCES; LIBRARIES". With a fixed seed a run repeats.
+# A fuzzer's second line says what it links and how long its inputs get: "fuzz: SOURCES; LIBRARIES; BYTES".
+# With a fixed seed a run repeats.
 FUZZERS := $(patsubst tests/fuzz/f_%.c,build/fuzz/f_%,$(wildcard tests/fuzz/f_*.c))
 FUZZ_SECONDS ?= 120
-fuzz_links = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
+fuzz_says = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
+fuzz_run = $1 -max_len=$(call fuzz_says,$(patsubst build/fuzz/f_%,%,$1),3) -artifact_prefix=build/fuzz/
 
-build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_links,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
+build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_says,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ \
-	  $< $(call fuzz_links,$*,1) $(call fuzz_links,$*,2)
+	  $< $(call fuzz_says,$*,1) $(call fuzz_says,$*,2)
 
 fuzz: $(FUZZERS) ## fuzz for FUZZ_SECONDS (default 120) each; an input that fails is left in build/fuzz
-	$(Q)for f in $^; do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -max_len=17 -artifact_prefix=build/fuzz/ $$f.corpus || exit 1; done
-	$(Q)$(PYTHON) tests/fuzz/f_config.py --seconds $(FUZZ_SECONDS)
+	$(Q)$(foreach f,$^,mkdir -p $f.corpus && $(call fuzz_run,$f) -max_total_time=$(FUZZ_SECONDS) $f.corpus &&) \
+	  $(PYTHON) tests/fuzz/f_config.py --seconds $(FUZZ_SECONDS)
 
 fuzz-short: $(FUZZERS)
-	$(Q)for f in $^; do $$f -runs=200000 -seed=1 -max_len=17 -artifact_prefix=build/fuzz/ >$$f.log 2>&1 || \
-	  { cat $$f.log; exit 1; }; done
-	$(Q)$(PYTHON) tests/fuzz/f_config.py --runs 300 --seed 1
-	@echo "fuzz: $(words $^ config) passed, 0 failed"
+	$(Q)$(foreach f,$^,{ $(call fuzz_run,$f) -runs=200000 -seed=1 >$f.log 2>&1 || { cat $f.log; exit 1; }; } &&) \
+	  $(PYTHON) tests/fuzz/f_config.py --runs 300 --seed 1 && echo "fuzz: $(words $^ config) passed, 0 failed"
 
 docs/CONFIG.md: $(CONFIG_COMPILER) config/demo.yaml ## the manual of configs, from schema and rules
 	$(Q)$(PYTHON) scripts/config --document > $@

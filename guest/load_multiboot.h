@@ -44,12 +44,19 @@ struct multiboot_layout {
     uint32_t eax; /* MULTIBOOT1_EAX or MULTIBOOT2_EAX */
     unsigned segment_count;
     struct multiboot_segment segments[MULTIBOOT_SEGMENTS_MAX];
+    uint64_t kernel_gpa; /* of its lowest segment */
     uint64_t entry_gpa;
-    bool relocatable;  /* the kernel wants to be told where it lies */
+    bool relocatable;  /* the kernel wants to be told kernel_gpa */
     uint64_t info_gpa; /* page-aligned, for EBX */
     uint64_t info_len;
     uint64_t modules_gpa;
 };
+
+/* Where the module after the one of len bytes at gpa begins. */
+static inline uint64_t multiboot_next_module(uint64_t gpa, size_t len)
+{
+    return align_up(gpa + len, PAGE_SIZE);
+}
 
 /*
  * Checks a kernel and decides where it, its modules and the boot information go. The image may be

@@ -1,5 +1,5 @@
 /* unit: guest/isolation.c guest/load.c guest/gmem.c guest/load_linux.c
- * guest/load_multiboot.c guest/acpi_tables.c
+ * guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
  * devices/mc146818.c lib/fmt.c mm/ept.c mm/hostpt.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*

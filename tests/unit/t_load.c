@@ -1,5 +1,6 @@
-/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c guest/acpi_tables.c
- * devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
+/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c
+ * guest/multiboot_info.c guest/acpi_tables.c devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c
+ * tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's memory: which host blocks it gets, what its addresses reach, what a start puts there.
  */
@@ -543,6 +544,38 @@ static void test_host_bytes(void **state)
     assert_int_equal(load_host_bytes(&config), 16 * MIB + ROM_LEN);
 }
 
+/* --- multiboot -------------------------------------------------------------------------------- */
+
+/* A Multiboot kernel that is nothing but its header; guest/load_multiboot.c has its own tests. */
+static void test_multiboot_starts_with_its_two_registers(void **state)
+{
+    static const uint32_t header[] = {
+        0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x200000, 0x200000, 0, 0x201000, 0x200004};
+    uint32_t seen[ARRAY_LEN(header)];
+    struct vcpu_start start;
+    char rsdp[8];
+
+    (void)state;
+    config.type = GUEST_MULTIBOOT;
+    host(16 * MIB, 64 * MIB);
+    assert_int_equal(create(), ERR_FORMAT);
+    config.kernel = (struct guest_image){(const uint8_t *)header, sizeof(header)};
+    assert_int_equal(create(), OK);
+    phys_fake_add(16 * MIB, 64 * MIB);
+    for (unsigned life = 0; life < 2; life++) {
+        assert_int_equal(load_start(&vm, &start), OK);
+        assert_int_equal(start.mode, START_PROTECTED32);
+        assert_int_equal(start.rip, 0x200004);
+        assert_int_equal(start.rax, 0x2badb002);
+        assert_int_equal(start.rbx, 0x9e000);
+        assert_true(gmem_read(&vm, 0x200000, seen, sizeof(seen)));
+        assert_memory_equal(seen, header, sizeof(seen));
+        assert_true(gmem_read(&vm, ACPI_AREA_GPA, rsdp, sizeof(rsdp)));
+        assert_memory_equal(rsdp, "RSD PTR ", sizeof(rsdp));
+        assert_true(gmem_write(&vm, 0x200000, rom, sizeof(seen)));
+    }
+}
+
 /* --- firmware --------------------------------------------------------------------------------- */
 
 static void make_firmware(uint64_t rom_len)
@@ -716,6 +749,7 @@ int main(void)
         T(test_regions_that_cannot_be),
         T(test_shares_that_cannot_be),
         T(test_host_bytes),
+        T(test_multiboot_starts_with_its_two_registers),
         T(test_firmware_map),
         T(test_firmware_with_memory_on_both_sides),
         T(test_firmware_starts_at_the_reset_vector),

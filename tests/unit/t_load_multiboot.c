@@ -1,5 +1,5 @@
-/* unit: guest/load_multiboot.c guest/load_linux.c boot/bootinfo.c mm/pages.c tests/fake/phys_fake.c
- */
+/* unit: guest/load_multiboot.c guest/multiboot_info.c guest/load_linux.c boot/bootinfo.c
+ * mm/pages.c tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The Multiboot loader against the Multiboot Specification 0.6.96, the Multiboot2 Specification 2.0
@@ -341,6 +341,18 @@ static void test_entry_tag_of_an_elf_kernel_is_physical(void **state)
     put_header2(HEADER, tags, sizeof(tags));
     assert_int_equal(check(), OK);
     assert_int_equal(layout.entry_gpa, DATA_GPA);
+}
+
+static void test_entry_may_be_a_segment_s_first_and_last_byte(void **state)
+{
+    (void)state;
+    make_elf64_2();
+    put(24, HIGH + DATA_GPA, 8);
+    assert_int_equal(check(), OK);
+    assert_int_equal(layout.entry_gpa, DATA_GPA);
+    put(24, HIGH + DATA_GPA + DATA_MEM - 1, 8);
+    assert_int_equal(check(), OK);
+    assert_int_equal(layout.entry_gpa, DATA_GPA + DATA_MEM - 1);
 }
 
 static void test_tags_that_are_met_or_optional(void **state)
@@ -809,10 +821,12 @@ static void test_load_2(void **state)
     assert_int_equal(get(info, 0, 4), layout.info_len);
     assert_int_equal(get(info, 4, 4), 0);
     assert_string_equal((const char *)find_tag(info, 1, 0) + 8, "a=1 b");
+    assert_int_equal(get(find_tag(info, 1, 0), 4, 4), 8 + 6);
     assert_string_equal((const char *)find_tag(info, 2, 0) + 8, "Bulkhead");
     expect_module2(info, 0, 0x116000, 5000, "first one=1");
     expect_module2(info, 1, 0x118000, 0, "");
     expect_module2(info, 2, 0x118000, 4096, "third");
+    assert_int_equal(get(find_tag(info, 4, 0), 4, 4), 16);
     assert_int_equal(get(find_tag(info, 4, 0), 8, 4), 636);
     assert_int_equal(get(find_tag(info, 4, 0), 12, 4), 15 * 1024);
     assert_int_equal(get(map, 4, 4), 16 + 3 * 24);
@@ -869,6 +883,19 @@ static void test_memory_above_4_gib_is_told(void **state)
     free(vm.ram);
 }
 
+static void test_a_segment_may_be_all_zeros(void **state)
+{
+    (void)state;
+    make_elf32_1();
+    put_segment(false, 2, (uint64_t[]){DATA, 0, 0x200000, 0, 0x180001});
+    struct vm vm = load();
+
+    expect_segment(2, 0x200000, DATA, 0, 0x180001);
+    assert_int_equal(layout.modules_gpa, 0x381000);
+    assert_int_equal(vm.ram[0x200000], 0);
+    free(vm.ram);
+}
+
 /* What is written lies where the layout says: the fake's gmem_write sees to it that nothing meets.
  */
 static void test_nothing_else_is_written(void **state)
@@ -922,6 +949,7 @@ int main(void)
         cmocka_unit_test_setup(test_addresses_1, setup),
         cmocka_unit_test_setup(test_addresses_2, setup),
         cmocka_unit_test_setup(test_entry_tag_of_an_elf_kernel_is_physical, setup),
+        cmocka_unit_test_setup(test_entry_may_be_a_segment_s_first_and_last_byte, setup),
         cmocka_unit_test_setup(test_tags_that_are_met_or_optional, setup),
         cmocka_unit_test_setup(test_relocatable_kernel_at_its_own_addresses, setup),
         cmocka_unit_test_setup(test_segments_without_memory_and_other_headers_are_passed_over,
@@ -941,6 +969,7 @@ int main(void)
         cmocka_unit_test_setup(test_load_2, setup),
         cmocka_unit_test_setup(test_load_2_is_understood_by_the_hypervisor, setup),
         cmocka_unit_test_setup(test_memory_above_4_gib_is_told, setup),
+        cmocka_unit_test_setup(test_a_segment_may_be_all_zeros, setup),
         cmocka_unit_test_setup(test_nothing_else_is_written, setup),
         cmocka_unit_test_setup(test_memory_that_is_not_there_is_an_error, setup),
     };
