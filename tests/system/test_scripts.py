@@ -12,3 +12,9 @@ class Scripts(SystemTest):
 
     def test_acpi_tables(self):
         run("python3", "tests/scripts/test_acpi_tables.py")
+
+    def test_partition_map(self):
+        run("python3", "tests/scripts/test_map_svg.py")
+
+    def test_config_probe(self):
+        run("python3", "tests/scripts/test_config_probe.py")
