@@ -179,6 +179,11 @@ build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)scripts/mkinitramfs $@
 
+# Debian's PREEMPT_RT kernel: some configs only, so it is fetched when one of them is built.
+$(DEPS)/vmlinuz-rt: | $(SETUP)
+	@echo "  fetch $@"
+	$(Q)scripts/fetch linux-image-rt-amd64 './boot/vmlinuz-*' $@ >/dev/null
+
 # GRUB as a guest: a floppy for SeaBIOS, an EFI program with a Linux inside for OVMF.
 build/grub.img: scripts/mkgrub | $(SETUP)
 	@mkdir -p $(@D)

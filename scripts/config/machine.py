@@ -165,11 +165,12 @@ class Folders:
         self._places = {"": root, "build": build, "deps": deps}
 
     def resolve(self, path):
-        """Relative to the current folder."""
+        """Relative to the current folder, but for a path from the file system's root."""
         place, colon, rest = path.partition(":")
         if not colon:
             place, rest = "", path
-        return os.path.relpath(os.path.join(self._places[place], rest))
+        path = os.path.join(self._places[place], rest)
+        return path if os.path.isabs(rest) else os.path.relpath(path)
 
 
 class Reader:

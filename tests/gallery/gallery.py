@@ -34,7 +34,7 @@ START_OF_TIME = 1700000000  # the emulated machine's clock at power-on
 KERNELS = {
     "vmlinuz": ("linux-image-cloud-amd64", "6.1", "-cloud-amd64"),
     "gallery/vmlinuz-6.1": ("linux-image-amd64", "6.1", "-amd64"),
-    "gallery/vmlinuz-6.1-rt": ("linux-image-rt-amd64", "6.1", "-rt-amd64"),
+    "vmlinuz-rt": ("linux-image-rt-amd64", "6.1", "-rt-amd64"),
     "gallery/vmlinuz-6.12-cloud": ("linux-image-6.12-cloud-amd64", "6.12", "-cloud-amd64"),
     "gallery/vmlinuz-6.12": ("linux-image-6.12-amd64", "6.12", "-amd64"),
     "gallery/vmlinuz-6.12-rt": ("linux-image-6.12-rt-amd64", "6.12", "-rt-amd64"),
@@ -220,7 +220,7 @@ GUESTS = [
     *(linux(name, file, vcpus)
       for name, file in (("linux-6.1-cloud", "vmlinuz"),
                          ("linux-6.1", "gallery/vmlinuz-6.1"),
-                         ("linux-6.1-rt", "gallery/vmlinuz-6.1-rt"),
+                         ("linux-6.1-rt", "vmlinuz-rt"),
                          ("linux-6.12-cloud", "gallery/vmlinuz-6.12-cloud"),
                          ("linux-6.12", "gallery/vmlinuz-6.12"),
                          ("linux-6.12-rt", "gallery/vmlinuz-6.12-rt"))

@@ -21,8 +21,8 @@ from machine import Machine  # noqa: E402  pylint: disable=wrong-import-position
 LONG = 300  # seconds; a boot to the shell takes 10 to 20 on the developers' machines
 UEFI, BIOS = "uefi", "bios"
 
-CONFIGS = ("config/demo.yaml",) + tuple(
-    str(path.relative_to(TREE)) for path in sorted((TREE / "tests" / "config").glob("*.yaml")))
+CONFIGS = tuple(str(path.relative_to(TREE)) for folder in ("config", "tests/config")
+                for path in sorted((TREE / folder).glob("*.yaml")))
 
 
 def iso(config):
@@ -104,20 +104,25 @@ class SystemTest(unittest.TestCase):
 
 
 class Shell:
-    """The Linux guest's shell on the console."""
+    """A Linux guest's shell on the console; the guest has the keyboard."""
 
-    def __init__(self, machine, patience=LONG):
+    def __init__(self, machine, patience=LONG, name="linux"):
         self.machine = machine
+        self._name = name
         self._patience = patience
         self._commands = 0
 
     def wait(self):
         """Wait until it asks for a command."""
-        self.machine.expect(r"^\[linux\] linux guest: shell ready", self._patience)
-        self.machine.expect(r"^\[linux\] ~ # ", self._patience)
+        self.machine.expect(rf"^\[{self._name}\] linux guest: shell ready", self._patience)
+        self.attach()
+
+    def attach(self):
+        """The same for one that is known to be ready, or has been since it got the keyboard."""
+        self.machine.expect(rf"^\[{self._name}\] ~ # ", self._patience)
         self.machine.send("stty columns 200; echo wi''de\n")  # the shell wraps what is typed
-        self.machine.expect(r"^\[linux\] wide\n", self._patience)
-        self.machine.expect(r"^\[linux\] ~ # ", self._patience)
+        self.machine.expect(rf"^\[{self._name}\] wide\n", self._patience)
+        self.machine.expect(rf"^\[{self._name}\] ~ # ", self._patience)
 
     def command(self, text):
         """Run a command; returns (its output's lines, its exit status)."""
@@ -125,8 +130,8 @@ class Shell:
         mark = 1000 + self._commands
         before = self.machine.console.rfind("\n") + 1  # the prompt's line
         self.machine.send(f'{text}; echo "M$(({mark}+0))M$?"\n')
-        match = self.machine.expect(rf"^\[linux\] .*M{mark}M(\d+)$", self._patience)
-        lines = guest_lines(self.machine.console[before:match.end()], "linux")
+        match = self.machine.expect(rf"^\[{self._name}\] .*M{mark}M(\d+)$", self._patience)
+        lines = guest_lines(self.machine.console[before:match.end()], self._name)
         echo = max(i for i, line in enumerate(lines) if f"M$(({mark}+0))M" in line)
         return lines[echo + 1:-1], int(match[1])
 

@@ -15,3 +15,9 @@ class Scripts(SystemTest):
 
     def test_second_opinion(self):
         run("python3", "tests/scripts/test_second_opinion.py")
+
+    def test_partition_map(self):
+        run("python3", "tests/scripts/test_map_svg.py")
+
+    def test_config_probe(self):
+        run("python3", "tests/scripts/test_config_probe.py")
