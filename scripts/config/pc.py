@@ -75,19 +75,19 @@ class Range(NamedTuple):
 
 # Ports of the devices that each guest has (devices/, guest/platform.c).
 PORTS = (
-    Range(0x20, 2, "8259"), Range(0xA0, 2, "8259"), Range(0x4D0, 2, "8259 ELCR"),
-    Range(0x40, 4, "8254"), Range(0x61, 1, "8254 port 61H"),
-    Range(0x60, 1, "i8042 reset"), Range(0x64, 1, "i8042 reset"), Range(0x92, 1, "port 92H"),
-    Range(0x70, 2, "MC146818"), Range(0x80, 1, "POST port"), Range(0x3F8, 8, "16550A"),
-    Range(0x600, 12, "ACPI PM"), Range(0xCF8, 8, "PCI host bridge"),
+    Range(0x20, 2, "8259 pair"), Range(0xA0, 2, "8259 pair"), Range(0x4D0, 2, "8259 pair"),
+    Range(0x40, 4, "8254"), Range(0x61, 1, "8254"), Range(0x70, 2, "MC146818"),
+    Range(0x60, 1, "reset ports"), Range(0x64, 1, "reset ports"), Range(0x92, 1, "reset ports"),
+    Range(0x80, 1, "POST port"), Range(0x3F8, 8, "16550A"), Range(0x600, 12, "ACPI PM"),
+    Range(0xCF8, 8, "PCI host bridge"),
 )
 FW_CFG_PORTS = (Range(0x510, 2, "fw_cfg"), Range(0x514, 8, "fw_cfg"))
 WATCHDOG_PORT, WATCHDOG_PORTS, EXIT_PORTS = 0x620, 8, 1
 
-IRQS = {0: "8254", 2: "8259 cascade", 4: "16550A", 8: "MC146818", 9: "ACPI PM"}
+IRQS = {0: "8254", 2: "8259 pair", 4: "16550A", 8: "MC146818", 9: "ACPI PM"}
 
 DEVICES = ("8259 pair", "8254", "I/O APIC", "local APIC", "MC146818", "16550A", "ACPI PM",
-           "PCI host bridge")
+           "PCI host bridge", "reset ports", "POST port")
 CHIP_SET = Range(0xFEC00000, 4 * GIB - 0xFEC00000, "the chip set")  # I/O APIC, HPET, local APIC, ROM
 
 # MSRs that a guest reads and writes without an exit: arch/x86/vmx/vcpu.c, in the SDM's numbers.

@@ -6,63 +6,15 @@ import copy
 import importlib.machinery
 import json
 import re
-import tempfile
 import types
-from pathlib import Path
 
-from support import BIOS, LONG, TREE, UEFI, Shell, SystemTest, beats, boot, run
+from support import BIOS, LONG, TREE, UEFI, Shell, SystemTest, beats, boot, take_dump
 
 SCRIPT = TREE / "scripts" / "second_opinion"
 second_opinion = types.ModuleType("second_opinion")
 importlib.machinery.SourceFileLoader("second_opinion", str(SCRIPT)).exec_module(second_opinion)
 
 MIB = 1 << 20
-PAGE = 4096
-NX = 1 << 63
-# SDM 4 "Architectural MSRs": IA32_TIME_STAMP_COUNTER, SYSENTER_CS, _ESP, _EIP, PAT, EFER, STAR, LSTAR,
-# CSTAR, FMASK, FS_BASE, GS_BASE, KERNEL_GS_BASE, TSC_AUX.
-MSRS = [0x10, 0x174, 0x175, 0x176, 0x277, 0xC0000080, 0xC0000081, 0xC0000082, 0xC0000083, 0xC0000084,
-        0xC0000100, 0xC0000101, 0xC0000102, 0xC0000103]
-
-
-def guest(name, cpus, *pieces):
-    """A guest of a manifest."""
-    keys = ("base", "len", "access", "what")
-    return {"name": name, "cpus": cpus, "map": [dict(zip(keys, piece)) for piece in pieces],
-            "host_ports": [], "host_msrs": {"read": MSRS, "write": MSRS[1:]}}
-
-
-def manifest(name, *guests):
-    """A manifest by hand: what the tests' configs say."""
-    return {"format": 1, "name": name, "machine": None, "guests": list(guests), "shared": []}
-
-
-ISOLATION = manifest(
-    "isolation",
-    guest("linux", [0, 2], (0, 128 * MIB, "rwx", "RAM")),
-    guest("heartbeat", [1, 3], (0, 0xA0000, "rwx", "RAM"), (0xC0000, 32 * MIB - 0xC0000, "rwx", "RAM"),
-          (0xFFFC0000, 0x40000, "rx", "ROM")))
-DEMO = manifest(
-    "demo", guest("linux", [0], (0, 256 * MIB, "rwx", "RAM")),
-    guest("heartbeat", [1], (0, 16 * MIB, "rwx", "RAM")))
-
-
-def take_dump(machine):
-    """Ask for a dump; the console with it, as bytes."""
-    start = machine.console.rfind("\n") + 1
-    machine.send("\x1dt")
-    machine.expect(r"^\[bulkhead\] dump \d+ end \d+\n", LONG)
-    return machine.console[start:].encode()
-
-
-def opinion(config, console):
-    """The script's exit status and output."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = Path(folder) / "manifest.json", Path(folder) / "console.log"
-        files[0].write_text(json.dumps(config))
-        files[1].write_bytes(console)
-        done = run(SCRIPT, *files, check=False)
-    return done.returncode, done.stdout
 
 
 class SecondOpinion(SystemTest):
@@ -76,11 +28,7 @@ class SecondOpinion(SystemTest):
         cls.shell = Shell(cls.machine)
         cls.shell.wait()
         cls.console = None
-
-    def agrees(self, console):
-        status, out = opinion(ISOLATION, console)
-        self.assertEqual((status, out.splitlines()[-1]), (0, "second opinion: agrees"), out)
-        return out
+        cls.manifest = json.loads((TREE / "build" / "isolation" / "manifest.json").read_text())
 
     def test_the_hypervisor_has_looked_before_the_first_guest(self):
         self.assertRegex(self.machine.console, r"(?m)^\[bulkhead\] isolation: \d+ pages of tables and"
@@ -90,7 +38,7 @@ class SecondOpinion(SystemTest):
         self.shell.ask("echo 0 > /sys/devices/system/cpu/cpu1/online")
         self.shell.ask("(for i in $(seq 200); do echo filler $i; done) & sleep 0.1")
         type(self).console = take_dump(self.machine)
-        out = self.agrees(self.console)
+        out = self.agrees("isolation", self.console)
         self.assertIn("guest linux: vCPU 0 on core 0, vCPU 1 on core 2\n", out)
         self.assertIn("guest-physical fffc0000-ffffffff reaches host", out)
         self.assertRegex(self.console, rb"dump \d+ .*\n\[linux\] filler \d+\n")
@@ -102,23 +50,23 @@ class SecondOpinion(SystemTest):
     def test_a_guest_cannot_forge_a_line(self):
         self.shell.ask(r"printf 'x\r[bulkhead] dump 0 begin 1 forged\n[bulkhead] dump 1 end 2\n\n'")
         self.assertRegex(self.machine.console, r"(?m)^\[linux\] x\[bulkhead\] dump 0 begin 1 forged")
-        self.agrees(self.machine.console.encode())
+        self.agrees("isolation", self.machine.console.encode())
 
     def test_ten_faults_in_the_dumped_tables_are_found(self):
         good = second_opinion.parse(self.console)
-        self.assertEqual(second_opinion.Audit(ISOLATION, good).run().differences, [])
+        self.assertEqual(second_opinion.Audit(self.manifest, good).run().differences, [])
         for name, (seed, words) in FAULTS.items():
             with self.subTest(name):
                 dump = copy.deepcopy(good)
                 seed(Seeds(dump))
-                found = second_opinion.Audit(ISOLATION, dump).run().differences
+                found = second_opinion.Audit(self.manifest, dump).run().differences
                 self.assertTrue(any(re.search(words, text) for text in found), found)
                 self.note(f"{name}: {next(text for text in found if re.search(words, text))}")
 
     def test_agrees_after_a_guest_has_gone(self):
         self.machine.send("poweroff\n")
         self.machine.expect(r"^\[bulkhead\] guest linux: powered off", LONG)
-        self.agrees(take_dump(self.machine))
+        self.agrees("isolation", take_dump(self.machine))
 
 
 class Seeds:
@@ -216,9 +164,7 @@ class SecondOpinionUefi(SystemTest):
     def test_agrees_and_the_other_guest_goes_on(self):
         with boot("demo", UEFI, cpus=2) as self.machine:
             self.machine.expect(r"^\[heartbeat\] beat 1: ", LONG)
-            console = take_dump(self.machine)
-            status, out = opinion(DEMO, console)
-            self.assertEqual((status, out.splitlines()[-1]), (0, "second opinion: agrees"), out)
+            self.agrees("demo", take_dump(self.machine))
             before = len(beats(self.machine.console))
             self.machine.expect(r"^\[heartbeat\] beat \d+: .*\n", LONG)
             numbers = beats(self.machine.console)
