@@ -234,11 +234,11 @@ GUESTS = [
                               (r"Select boot device:", "")), {
         "name": "seabios", "type": "firmware", "cpus": 1, "memory": "32M",
         "kernel": "/usr/share/seabios/bios-256k.bin",
-        "fw_cfg": {"files": [
+        "devices": {"fw_cfg": {"files": [
             {"name": "etc/sercon-port", "string": "\xf8\x03\0\0\0\0\0\0"},
             {"name": "etc/show-boot-menu", "string": "\x02"},
             # 60 s in which ESC may come: where all is idle, emulated time flies
-            {"name": "etc/boot-menu-wait", "string": "\x60\xea\0\0\0\0\0\0"}]}}),
+            {"name": "etc/boot-menu-wait", "string": "\x60\xea\0\0\0\0\0\0"}]}}}),
     Guest("ovmf", dialogue((r"UEFI Interactive Shell v[\d.]+\s", ""), (r"Shell>", "")),
           "tests/config/ovmf.yaml"),
     Guest("u-boot", dialogue((r"U-Boot \d{4}\.\d\d\S*\s", ""), (r"Hit any key to stop autoboot", " "),

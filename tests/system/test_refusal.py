@@ -45,7 +45,7 @@ class Refusals(SystemTest):
 
     def test_too_little_memory(self):
         text = self.refused("--firmware", BIOS, "--memory", "128")
-        self.assertRegex(text, r"REFUSED: BH032: config/demo\.yaml:11: the guests need 272 MiB of memory,"
+        self.assertRegex(text, r"REFUSED: BH032: config/demo\.yaml:12: the guests need 272 MiB of memory,"
                          r' but only \d+ MiB are free for them; change "memory"\n')
 
     def test_hardware_threads(self):
