@@ -44,17 +44,19 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 
 # Code that runs at boot, at a guest's start or when something failed: its size counts, not its speed.
 COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
-        arch/x86/smp.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c arch/x86/vmx/explain.c \
-        arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c guest/acpi_tables.c guest/exit_task.c guest/firmware.c guest/load.c \
-        guest/load_linux.c guest/vm.c lib/fmt.c
+        arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
+        arch/x86/vmx/explain.c arch/x86/vmx/fields.c arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c \
+        guest/acpi_tables.c guest/dump.c guest/exit_task.c guest/firmware.c guest/isolation.c guest/load%.c \
+        guest/multiboot_info.c guest/verify.c guest/vm.c lib/fmt.c
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
 OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
-GEN_CONFIG := $(PYTHON) scripts/gen_config.py --build-dir build --deps-dir $(DEPS)
+COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
+CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso setup run test devtest gallery check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -91,14 +93,14 @@ endif
 include $(OUT)/images.mk
 endif
 
-$(OUT)/images.mk: $(CONFIG_FILE) scripts/gen_config.py | $(SETUP)
+$(OUT)/images.mk: $(CONFIG_FILE) $(CONFIG_COMPILER) | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)$(GEN_CONFIG) --list-images $(CONFIG_FILE) > $@.new
+	$(Q)$(COMPILE_CONFIG) --list-images $(CONFIG_FILE) > $@.new
 	$(Q)sed '1s/^/IMAGES := /; $$!s/$$/ \\/' $@.new > $@ && rm $@.new
 
-$(OUT)/config.stamp: $(CONFIG_FILE) scripts/gen_config.py $(IMAGES) | $(SETUP)
+$(OUT)/config.stamp: $(CONFIG_FILE) $(CONFIG_COMPILER) $(IMAGES) | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)$(GEN_CONFIG) $(CONFIG_FILE) $(OUT)
+	$(Q)$(COMPILE_CONFIG) $(CONFIG_FILE) $(OUT)
 	@touch $@
 
 $(OUT)/config.c $(OUT)/images.S: $(OUT)/config.stamp ;
@@ -150,6 +152,16 @@ $(GUESTS)/devtest/%.o: tests/guests/% | $(SETUP)
 $(GUESTS)/devtest.elf: $(GUEST_LIB) $(DEVTEST) tests/guest/guest.ld
 	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
 
+# A kernel for each version of Multiboot: one program with two headers. The first one is an ELF32 file.
+$(GUESTS)/multiboot%.elf: $(GUEST_LIB) $(GUESTS)/multiboot.c.o $(GUESTS)/multiboot.S.o $(GUESTS)/multiboot%.S.o tests/guest/guest.ld
+	$(Q)$(LD) -nostdlib -static --fatal-warnings --build-id=none -e multiboot_entry -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+	$(Q)$(if $(filter 1,$*),$(OBJCOPY) --strip-debug -O elf32-i386 $@)
+
+# Bulkhead as a guest of Bulkhead: another config's image.
+$(GUESTS)/bulkhead.elf: $(OBJECTS) $(GUESTS)/exitcode.bin tests/config/exitcode.yaml
+	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/exitcode.yaml build/exitcode/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all build/exitcode/bulkhead.elf $@
+
 build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
 	@mkdir -p $(@D)
 	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
@@ -198,7 +210,7 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 	@echo "  iso   $@"
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
 
-.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf
+.PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf $(GUESTS)/multiboot%.elf
 -include $(wildcard $(GUESTS)/*.d $(GUESTS)/devtest/*.d)
 
 # --- running and testing -------------------------------------------------------------------------
@@ -238,23 +250,31 @@ coverage: $(SETUP) ## lines and branches of devices and decoder that their unit 
 proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched the first time)
 	$(Q)scripts/proof
 
-# A fuzzer's second line says what it links: "fuzz: SOURCES; LIBRARIES". With a fixed seed a run repeats.
+# A fuzzer's second line says what it links and how long its inputs get: "fuzz: SOURCES; LIBRARIES; BYTES".
+# With a fixed seed a run repeats.
 FUZZERS := $(patsubst tests/fuzz/f_%.c,build/fuzz/f_%,$(wildcard tests/fuzz/f_*.c))
 FUZZ_SECONDS ?= 120
-fuzz_links = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
+fuzz_says = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
+fuzz_run = $1 -max_len=$(call fuzz_says,$(patsubst build/fuzz/f_%,%,$1),3) -artifact_prefix=build/fuzz/
 
-build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_links,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
+build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_says,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ \
-	  $< $(call fuzz_links,$*,1) $(call fuzz_links,$*,2)
+	  $< $(call fuzz_says,$*,1) $(call fuzz_says,$*,2)
 
 fuzz: $(FUZZERS) ## fuzz for FUZZ_SECONDS (default 120) each; an input that fails is left in build/fuzz
-	$(Q)for f in $^; do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -max_len=17 -artifact_prefix=build/fuzz/ $$f.corpus || exit 1; done
+	$(Q)$(foreach f,$^,mkdir -p $f.corpus && $(call fuzz_run,$f) -max_total_time=$(FUZZ_SECONDS) $f.corpus &&) \
+	  $(PYTHON) tests/fuzz/f_config.py --seconds $(FUZZ_SECONDS)
 
 fuzz-short: $(FUZZERS)
-	$(Q)for f in $^; do $$f -runs=200000 -seed=1 -max_len=17 -artifact_prefix=build/fuzz/ >$$f.log 2>&1 || \
-	  { cat $$f.log; exit 1; }; done; echo "fuzz: $(words $^) passed, 0 failed"
+	$(Q)$(foreach f,$^,{ $(call fuzz_run,$f) -runs=200000 -seed=1 >$f.log 2>&1 || { cat $f.log; exit 1; }; } &&) \
+	  $(PYTHON) tests/fuzz/f_config.py --runs 300 --seed 1 && echo "fuzz: $(words $^ config) passed, 0 failed"
+
+docs/CONFIG.md: $(CONFIG_COMPILER) config/demo.yaml ## the manual of configs, from schema and rules
+	$(Q)$(PYTHON) scripts/config --document > $@
+
+config-probe: ## a config to start from, for the Linux machine that this runs on
+	@scripts/config_probe
 
 lint: $(OBJECTS) ## layering, writable state, instructions, stand-alone headers
 	$(Q)$(PYTHON) scripts/check_layers.py $(OBJ)

@@ -3,6 +3,7 @@
 #include "boot/bootinfo.h"
 
 #include "lib/bits.h"
+#include "lib/span.h"
 #include "lib/string.h"
 
 #define INFO_HEADER_LEN    8u /* total_size, reserved */
@@ -34,50 +35,12 @@
 #define EFI_DESCRIPTOR_MIN 40u
 #define EFI_PAGE_SIZE      4096u
 
-/* A run of bytes; each read is checked against its length. */
-struct span {
-    const uint8_t *bytes;
-    size_t len;
-};
-
 /* One pass over the tags. */
 struct parse {
     struct boot_info *out;
     struct span memory; /* tag 6, len 0 until seen */
     struct span efi_memory;
 };
-
-static bool span_has(struct span s, size_t at, size_t len)
-{
-    return at <= s.len && len <= s.len - at;
-}
-
-/* Little-endian number of len (1..8) bytes; 0 if it is not wholly inside. */
-static uint64_t span_number(struct span s, size_t at, size_t len)
-{
-    uint64_t value = 0;
-
-    if (!span_has(s, at, len))
-        return 0;
-    for (size_t i = len; i > 0; i--)
-        value = value << 8 | s.bytes[at + i - 1];
-    return value;
-}
-
-static uint8_t span_u8(struct span s, size_t at)
-{
-    return (uint8_t)span_number(s, at, 1);
-}
-
-static uint32_t span_u32(struct span s, size_t at)
-{
-    return (uint32_t)span_number(s, at, 4);
-}
-
-static uint64_t span_u64(struct span s, size_t at)
-{
-    return span_number(s, at, 8);
-}
 
 static enum err refuse(struct boot_info *out, enum err e, const char *problem)
 {

@@ -14,12 +14,18 @@
 #include "arch/x86/power.h"
 #include "arch/x86/rtc.h"
 #include "arch/x86/smp.h"
+#include "arch/x86/topology.h"
 #include "arch/x86/trap.h"
 #include "arch/x86/tsc.h"
 #include "arch/x86/uart.h"
 #include "arch/x86/virt.h"
 #include "boot/bootinfo.h"
+#include "boot/fit.h"
+#include "boot/report.h"
 #include "guest/console.h"
+#include "guest/dump.h"
+#include "guest/isolation.h"
+#include "guest/load.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/log.h"
@@ -31,6 +37,7 @@
 #define BOOT_TAGS_MAX (1 * MIB)
 #define COM1_ISA_IRQ  4
 #define IST_PAGES     3
+#define AREAS_MAX     (BOOT_MEMORY_MAX + ACPI_IOAPICS_MAX + 4)
 
 /* Written by the bootstrap processor before the others start; read-only afterwards. */
 static struct {
@@ -39,10 +46,15 @@ static struct {
     struct pages pages;
     struct hostpt tables;
     uint64_t load_hpa;
+    uint64_t ram_len; /* bytes that firmware left */
     uint64_t tsc_hz;
     uint64_t unix_time; /* when tsc_at_unix_time was read */
     uint64_t tsc_at_unix_time;
-    uint64_t device_va;  /* the next free page for device registers */
+    uint64_t device_va;    /* the next free page for device registers */
+    uint64_t start_up_hpa; /* where the other cores start */
+    struct host_area areas[AREAS_MAX];
+    struct host_map map; /* of these */
+    struct isolation isolation;
     atomic_bool go;      /* guests may start */
     atomic_bool halting; /* the machine is being stopped: an NMI means stop */
 } boot;
@@ -53,6 +65,12 @@ extern char early_pml4[];
 static uint64_t image_hpa(const char *p)
 {
     return (uint64_t)p - IMAGE_VA + boot.load_hpa;
+}
+
+/* Whole pages. */
+static uint64_t image_len(void)
+{
+    return align_up((uint64_t)image_end - (uint64_t)image_start, PAGE_SIZE);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -85,15 +103,14 @@ static void must(enum err e, const char *what)
 
 static void find_memory(void)
 {
-    uint64_t image_len = (uint64_t)image_end - (uint64_t)image_start;
-
     must(pages_init(&boot.pages, physical_address_width()), "physical address width");
     must(bootinfo_to_pages(&boot.info, &boot.pages), "memory map");
-    must(pages_reserve(&boot.pages, boot.load_hpa, image_len), "memory of the image");
+    boot.ram_len = pages_free_bytes(&boot.pages);
+    must(pages_reserve(&boot.pages, boot.load_hpa, image_len()), "memory of the image");
     must(pages_pool(&boot.pages, POOL_SIZE), "2 MiB of memory below 4 GiB for page tables");
     phys_use_identity(boot.pages.pool_base);
     log_line("memory: %lu MiB free for guests, image %lu KiB, page tables and core areas %lu KiB",
-             pages_free_bytes(&boot.pages) / MIB, image_len / KIB, POOL_SIZE / KIB);
+             pages_free_bytes(&boot.pages) / MIB, image_len() / KIB, POOL_SIZE / KIB);
 }
 
 static void map(uint64_t va, uint64_t hpa, uint64_t len, unsigned flags)
@@ -176,6 +193,7 @@ static bool init_core(struct cpu *c)
 
     cpu_load(c);
     cpu_init_control();
+    c->physical_core = topology_this_core();
     if (virt_check(c) != 0)
         return false;
     if (virt_enable(c) != OK) {
@@ -213,17 +231,17 @@ static void start_core(uint32_t id)
 
 static void start_cores(void)
 {
-    uint64_t low;
-
-    must(pages_take_low(&boot.pages, &low), "a page below 640 KiB to start the other cores");
-    smp_prepare(low, image_hpa(early_pml4), boot.tables.root_hpa);
+    must(pages_take_low(&boot.pages, &boot.start_up_hpa),
+         "a page below 640 KiB to start the other cores");
+    smp_prepare(boot.start_up_hpa, image_hpa(early_pml4), boot.tables.root_hpa);
     for (uint32_t i = 0; i < boot.acpi.cpu_count; i++) {
         const struct acpi_cpu *found = &boot.acpi.cpus[i];
 
         if (!found->enabled || found->apic_id == apic_id())
             continue;
-        if (cpu_count == CPU_MAX) {
-            log_line("core with APIC id %u: left alone, %u is the most", found->apic_id, CPU_MAX);
+        if (cpu_count == fit_core_max()) {
+            log_line("core with APIC id %u: left alone, %u cores are all that is used",
+                     found->apic_id, fit_core_max());
             continue;
         }
         start_core(found->apic_id);
@@ -280,23 +298,22 @@ static bool route_console(void)
     return routed;
 }
 
-/* One line, and another for each block of host memory besides the one at guest-physical 0. */
-static void report_guest(const struct vm *vm)
+static bool found_no_block(enum err e)
 {
-    const struct guest_config *c = vm->config;
-    const struct ept_range *m = vm->memory;
-    char text[120];
-    size_t len = virt_apicv_describe(vm->apicv, text, sizeof(text));
+    return e == ERR_NOMEM && boot.pages.missing != 0;
+}
 
-    log_line("guest %s: core %u, %lu MiB at %lx, EPT %lx", c->name, c->cores[0], c->memory / MIB,
-             m[0].hpa, vm->ept.root_hpa);
-    for (uint32_t i = 1; i < c->vcpu_count; i++)
-        log_line("guest %s: vCPU %u on core %u", c->name, i, c->cores[i]);
-    log_line("guest %s: local APIC: %s", c->name, len > 0 ? text + 2 : "software only");
-    for (uint32_t i = 1; i < vm->memory_count; i++) {
-        if (m[i].hpa - m[i].gpa != m[0].hpa)
-            log_line("guest %s: its %s from %lx on: %lu KiB at %lx", c->name,
-                     (m[i].perms & EPT_W) != 0 ? "RAM" : "ROM", m[i].gpa, m[i].len / KIB, m[i].hpa);
+static void create_regions(void)
+{
+    for (uint32_t i = 0; i < machine_config.region_count; i++) {
+        const struct region_config *c = &machine_config.regions[i];
+        const char *problem = NULL;
+        enum err e = load_create_region(i, &boot.pages, &problem);
+
+        if (found_no_block(e))
+            fit_refuse_block(&boot.pages, c->line, "size", "shared", c->name, problem);
+        if (e != OK)
+            refuse("shared %s: %s (%s)", c->name, problem, err_text(e));
     }
 }
 
@@ -305,22 +322,61 @@ static void create_guests(void)
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
         const struct guest_config *c = &machine_config.guests[i];
         const char *problem = NULL;
-
-        for (uint32_t n = 0; n < c->vcpu_count; n++) {
-            if (c->cores[n] >= cpu_count)
-                refuse("guest %s wants core %u, but this machine has %u (0..%u); change \"cpus\" "
-                       "in its config",
-                       c->name, c->cores[n], cpu_count, cpu_count - 1);
-        }
+        char text[120];
         enum err e = vm_create(&vms[i], i, &boot.pages, boot.tsc_hz, &problem);
 
+        if (found_no_block(e))
+            fit_refuse_block(&boot.pages, c->memory_line, "memory", "guest", c->name, problem);
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        /* Looks at the tables as they are, not as they were meant. */
-        if (!vm_ept_ok(&vms[i]))
-            panic("guest %s: its EPT is not a map of its memory", c->name);
-        report_guest(&vms[i]);
+        size_t len = virt_apicv_describe(vms[i].apicv, text, sizeof(text));
+
+        log_line("guest %s: local APIC: %s", c->name, len > 0 ? text + 2 : "software only");
     }
+}
+
+/* One that wraps is not RAM, whatever the firmware says; else it reaches to the end. */
+static void add_area(uint64_t base, uint64_t len, const char *what)
+{
+    if (len > UINT64_MAX - base)
+        len = what == NULL ? 0 : UINT64_MAX - base;
+    boot.areas[boot.map.area_count++] = (struct host_area){base, len, what};
+}
+
+static void add_areas(void)
+{
+    for (unsigned i = 0; i < boot.info.memory_count; i++) {
+        const struct boot_memory *m = &boot.info.memory[i];
+
+        add_area(m->base, m->len, m->type == BOOT_MEMORY_USABLE ? NULL : "reserved");
+    }
+    add_area(boot.load_hpa, (uint64_t)image_end - (uint64_t)image_start, "image");
+    add_area(boot.pages.pool_base, boot.pages.pool_len, "page-pool");
+    add_area(boot.start_up_hpa, PAGE_SIZE, "start-up-page");
+    add_area(boot.acpi.local_apic_hpa, PAGE_SIZE, "local-apic");
+    for (uint32_t i = 0; i < boot.acpi.ioapic_count; i++)
+        add_area(boot.acpi.ioapics[i].hpa, PAGE_SIZE, "io-apic");
+}
+
+/* Looks at tables and bitmaps as they are, not as they were meant; no table changes afterwards. */
+static void check_isolation(void)
+{
+    uint64_t start = rdtsc();
+
+    _Static_assert(POOL_SIZE <= ISOLATION_POOL_PAGES * PAGE_SIZE, "each page has an owner");
+    add_areas();
+    boot.map.areas = boot.areas;
+    boot.map.phys_bits = boot.pages.phys_bits;
+    boot.map.pool_base = boot.pages.pool_base;
+    boot.map.pool_used = boot.pages.pool_used;
+    boot.map.root_hpa = boot.tables.root_hpa;
+    if (!isolation_check(&boot.map, &boot.isolation))
+        panic("isolation: %s", boot.isolation.problem);
+    log_line("isolation: %u pages of tables and bitmaps give %u guests %u ranges of host memory, "
+             "as configured; checked in %lu TSC ticks",
+             boot.isolation.tables, machine_config.guest_count, boot.isolation.count,
+             rdtsc() - start);
+    dump_init(&boot.isolation);
 }
 
 static uint64_t unix_time_now(void)
@@ -338,6 +394,7 @@ static NORETURN void main_on_own_stack(void)
 {
     char text[96];
     struct cpu *c = cpu_list[0];
+    struct mem_range image = {boot.load_hpa, image_len()};
 
     cpu_describe(text, sizeof(text));
     log_line("CPU: %s", text);
@@ -356,10 +413,16 @@ static NORETURN void main_on_own_stack(void)
     boot.tsc_at_unix_time = rdtsc();
     start_cores();
     check_cores();
+    fit_cores();
+    fit_threads();
+    fit_memory(&boot.pages, boot.ram_len);
+    create_regions();
     create_guests();
+    report_partitions(image, (struct mem_range){boot.pages.pool_base, boot.pages.pool_len});
     bool console_irq = route_console();
 
     pages_freeze(&boot.pages);
+    check_isolation();
     log_line("%u cores (%s), %u guests, %lu of %lu KiB of the page pool used", cpu_count,
              apic_is_x2apic() ? "x2APIC" : "xAPIC", machine_config.guest_count,
              boot.pages.pool_used / KIB, boot.pages.pool_len / KIB);
@@ -411,19 +474,14 @@ static void switch_off(void)
 void run_core(void)
 {
     const struct cpu *c = this_cpu();
+    uint32_t guest, vcpu;
 
     while (!atomic_load_explicit(&boot.go, memory_order_acquire))
         cpu_idle();
-    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
-        const struct guest_config *guest = &machine_config.guests[i];
-
-        for (uint32_t n = 0; n < guest->vcpu_count; n++) {
-            if (guest->cores[n] != c->index)
-                continue;
-            vm_run(&vms[i], n, unix_time_now());
-            if (n == 0 && vm_all_ended())
-                switch_off();
-        }
+    if (vm_on_core(c->index, &guest, &vcpu)) {
+        vm_run(&vms[guest], vcpu, unix_time_now());
+        if (vcpu == 0 && vm_all_ended())
+            switch_off();
     }
     for (;;)
         cpu_idle();
@@ -435,6 +493,8 @@ void host_interrupt(uint8_t vector)
         return; /* no EOI: SDM 3A "Spurious Interrupt" */
     if (vector == HOST_VECTOR_UART)
         console_interrupt();
+    if (vector == HOST_VECTOR_KICK)
+        dump_answer(this_cpu()->index);
     apic_eoi();
 }
 

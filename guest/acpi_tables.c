@@ -7,6 +7,7 @@
 #include "guest/acpi_tables.h"
 
 #include "devices/hpet.h"
+#include "devices/watchdog.h"
 #include "lib/bits.h"
 #include "lib/string.h"
 
@@ -29,7 +30,7 @@ struct rsdp {
     uint8_t extended_checksum; /* of all 36 bytes */
     uint8_t reserved[3];
 } PACKED;
-_Static_assert(sizeof(struct rsdp) == 36, "ACPI 5.2.5.3");
+_Static_assert(sizeof(struct rsdp) == ACPI_RSDP_LEN, "ACPI 5.2.5.3");
 #define RSDP_V1_LEN 20u
 
 /* 5.2.6 "System Description Table Header" */
@@ -49,9 +50,9 @@ _Static_assert(sizeof(struct table_header) == 36, "ACPI 5.2.6");
 /* 5.2.8 "Extended System Description Table (XSDT)" */
 struct xsdt {
     struct table_header header;
-    uint64_t entries[3]; /* FADT, MADT, HPET if there is one */
+    uint64_t entries[4]; /* FADT, MADT, and of HPET and WDAT those that there are */
 } PACKED;
-_Static_assert(sizeof(struct xsdt) == 60, "ACPI 5.2.8");
+_Static_assert(sizeof(struct xsdt) == 68, "ACPI 5.2.8");
 
 /* 5.2.3.2 "Generic Address Structure" */
 struct gas {
@@ -234,6 +235,56 @@ struct hpet_table {
 } PACKED;
 _Static_assert(sizeof(struct hpet_table) == 56, "HPET 3.2.4");
 
+/* "Hardware Watchdog Timers Design Specification", "Watchdog Action Table" */
+struct wdat_entry {
+    uint8_t action;
+    uint8_t instruction;
+    uint16_t reserved;
+    struct gas region;
+    uint32_t value;
+    uint32_t mask;
+} PACKED;
+_Static_assert(sizeof(struct wdat_entry) == 24, "WDAT");
+
+/* Actions, and the instructions that carry them out. */
+#define WDAT_RESET           1
+#define WDAT_GET_LEFT        4
+#define WDAT_GET_COUNT       5
+#define WDAT_SET_COUNT       6
+#define WDAT_GET_RUNNING     8
+#define WDAT_SET_RUNNING     9
+#define WDAT_GET_STOPPED     10
+#define WDAT_SET_STOPPED     11
+#define WDAT_GET_REBOOT      16
+#define WDAT_SET_REBOOT      17
+#define WDAT_GET_STATUS      32
+#define WDAT_SET_STATUS      33
+#define WDAT_READ_VALUE      0 /* is it `value`? */
+#define WDAT_READ_COUNTDOWN  1
+#define WDAT_WRITE_VALUE     2
+#define WDAT_WRITE_COUNTDOWN 3
+#define WDAT_ENTRIES         12
+
+struct wdat {
+    struct table_header header;
+    uint32_t header_len; /* from here to the entries */
+    uint16_t pci_segment;
+    uint8_t pci_bus, pci_device, pci_function;
+    uint8_t reserved0[3];
+    uint32_t period_ms; /* of one count */
+    uint32_t max_count;
+    uint32_t min_count;
+    uint8_t flags;
+    uint8_t reserved1[3];
+    uint32_t entry_count;
+    struct wdat_entry entries[WDAT_ENTRIES];
+} PACKED;
+_Static_assert(offsetof(struct wdat, entries) == 68, "WDAT");
+_Static_assert(offsetof(struct wdat, entries) - offsetof(struct wdat, header_len) == 32, "WDAT");
+#define WDAT_HEADER_LEN 32u
+#define WDAT_NO_PCI     0xff
+#define WDAT_ENABLED    0x01u /* [0] */
+
 /* Where each table begins in the area. */
 struct places {
     uint32_t xsdt;
@@ -241,6 +292,7 @@ struct places {
     uint32_t facs;
     uint32_t madt;
     uint32_t hpet; /* 0: none */
+    uint32_t wdat; /* 0: none */
     uint32_t dsdt;
     uint32_t end;
 };
@@ -266,7 +318,7 @@ static uint32_t after(uint32_t offset, size_t len)
     return (uint32_t)align_up(offset + len, TABLE_ALIGN);
 }
 
-static struct places place_tables(unsigned vcpus, bool hpet, size_t dsdt_len)
+static struct places place_tables(const struct guest_config *guest, size_t dsdt_len)
 {
     struct places p;
 
@@ -274,10 +326,13 @@ static struct places place_tables(unsigned vcpus, bool hpet, size_t dsdt_len)
     p.fadt = after(p.xsdt, sizeof(struct xsdt));
     p.facs = after(p.fadt, sizeof(struct fadt));
     p.madt = after(p.facs, sizeof(struct facs));
-    p.dsdt = after(p.madt, madt_len(vcpus));
-    p.hpet = hpet ? p.dsdt : 0;
-    if (hpet)
+    p.dsdt = after(p.madt, madt_len(guest->vcpu_count));
+    p.hpet = guest->hpet ? p.dsdt : 0;
+    if (guest->hpet)
         p.dsdt = after(p.hpet, sizeof(struct hpet_table));
+    p.wdat = guest->watchdog_s != 0 ? p.dsdt : 0;
+    if (guest->watchdog_s != 0)
+        p.dsdt = after(p.wdat, sizeof(struct wdat));
     p.end = after(p.dsdt, dsdt_len);
     return p;
 }
@@ -317,13 +372,17 @@ static void build_rsdp(uint8_t *at, uint64_t xsdt_gpa)
 
 static void build_xsdt(uint8_t *at, uint64_t gpa, const struct places *p)
 {
-    uint32_t len =
-        (uint32_t)(p->hpet != 0 ? sizeof(struct xsdt) : offsetof(struct xsdt, entries[2]));
-    struct xsdt x = {
-        .header = make_header("XSDT", len, 1),
-        .entries = {gpa + p->fadt, gpa + p->madt, gpa + p->hpet}
-    };
+    const uint32_t tables[] = {p->fadt, p->madt, p->hpet, p->wdat};
+    uint32_t len = offsetof(struct xsdt, entries);
+    struct xsdt x;
 
+    for (unsigned i = 0; i < ARRAY_LEN(tables); i++) {
+        if (tables[i] == 0)
+            continue;
+        x.entries[(len - offsetof(struct xsdt, entries)) / 8] = gpa + tables[i];
+        len += 8;
+    }
+    x.header = make_header("XSDT", len, 1);
     x.header.checksum = checksum(&x, len);
     memcpy(at, &x, len);
 }
@@ -339,6 +398,64 @@ static void build_hpet(uint8_t *at)
 
     h.header.checksum = checksum(&h, sizeof(h));
     memcpy(at, &h, sizeof(h));
+}
+
+static struct wdat_entry wdat_byte(const struct guest_config *guest, uint8_t action,
+                                   uint8_t instruction, unsigned offset, uint32_t value)
+{
+    return (struct wdat_entry){
+        .action = action,
+        .instruction = instruction,
+        .region = io_register((uint16_t)(guest->watchdog_port + offset), 8, 1),
+        .value = value,
+        .mask = 0xff,
+    };
+}
+
+static struct wdat_entry wdat_count(const struct guest_config *guest, uint8_t action,
+                                    uint8_t instruction, unsigned offset)
+{
+    return (struct wdat_entry){
+        .action = action,
+        .instruction = instruction,
+        .region = io_register((uint16_t)(guest->watchdog_port + offset), 16, 2),
+        .mask = 0xffff,
+    };
+}
+
+/* It is enabled, and yet stopped until the guest starts it. */
+static void build_wdat(uint8_t *at, const struct guest_config *g)
+{
+    struct wdat w = {
+        .header = make_header("WDAT", sizeof(w), 1),
+        .header_len = WDAT_HEADER_LEN,
+        .pci_segment = WDAT_NO_PCI,
+        .pci_bus = WDAT_NO_PCI,
+        .pci_device = WDAT_NO_PCI,
+        .pci_function = WDAT_NO_PCI,
+        .period_ms = 1000,
+        .max_count = g->watchdog_s < WATCHDOG_LIMIT_MAX ? g->watchdog_s : WATCHDOG_LIMIT_MAX,
+        .min_count = 1,
+        .flags = WDAT_ENABLED,
+        .entry_count = WDAT_ENTRIES,
+        .entries = {
+                    wdat_byte(g, WDAT_RESET, WDAT_WRITE_VALUE, WATCHDOG_KICK, 1),
+                    wdat_count(g, WDAT_GET_LEFT, WDAT_READ_COUNTDOWN, WATCHDOG_LEFT),
+                    wdat_count(g, WDAT_GET_COUNT, WDAT_READ_COUNTDOWN, WATCHDOG_COUNT),
+                    wdat_count(g, WDAT_SET_COUNT, WDAT_WRITE_COUNTDOWN, WATCHDOG_COUNT),
+                    wdat_byte(g, WDAT_GET_RUNNING, WDAT_READ_VALUE, WATCHDOG_CONTROL, 1),
+                    wdat_byte(g, WDAT_SET_RUNNING, WDAT_WRITE_VALUE, WATCHDOG_CONTROL, 1),
+                    wdat_byte(g, WDAT_GET_STOPPED, WDAT_READ_VALUE, WATCHDOG_CONTROL, 0),
+                    wdat_byte(g, WDAT_SET_STOPPED, WDAT_WRITE_VALUE, WATCHDOG_CONTROL, 0),
+                    wdat_byte(g, WDAT_GET_REBOOT, WDAT_READ_VALUE, WATCHDOG_ACTION, 1),
+                    wdat_byte(g, WDAT_SET_REBOOT, WDAT_WRITE_VALUE, WATCHDOG_ACTION, 1),
+                    wdat_byte(g, WDAT_GET_STATUS, WDAT_READ_VALUE, WATCHDOG_STATUS, 1),
+                    wdat_byte(g, WDAT_SET_STATUS, WDAT_WRITE_VALUE, WATCHDOG_STATUS, 1),
+                    }
+    };
+
+    w.header.checksum = checksum(&w, sizeof(w));
+    memcpy(at, &w, sizeof(w));
 }
 
 static void fadt_set_registers(struct fadt *f)
@@ -455,8 +572,8 @@ static enum err check_dsdt(const uint8_t *dsdt, size_t len)
     return checksum(dsdt, len) == 0 ? OK : ERR_CHECKSUM;
 }
 
-enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vcpus, bool hpet,
-                           const uint8_t *dsdt, size_t dsdt_len)
+enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa,
+                           const struct guest_config *guest, const uint8_t *dsdt, size_t dsdt_len)
 {
     enum err e = check_dsdt(dsdt, dsdt_len);
     struct places p;
@@ -464,13 +581,14 @@ enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vc
     if (e != OK) {
         return e;
     }
-    if (vcpus == 0 || vcpus > ACPI_VCPUS_MAX || gpa > 4 * GIB || size > 4 * GIB - gpa) {
+    if (guest->vcpu_count == 0 || guest->vcpu_count > ACPI_VCPUS_MAX || gpa > 4 * GIB ||
+        size > 4 * GIB - gpa) {
         return ERR_RANGE;
     }
     if (!is_aligned(gpa, TABLE_ALIGN)) {
         return ERR_ALIGN;
     }
-    p = place_tables(vcpus, hpet, dsdt_len);
+    p = place_tables(guest, dsdt_len);
     if (p.end > size) {
         return ERR_NOMEM;
     }
@@ -479,9 +597,11 @@ enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vc
     build_xsdt(area + p.xsdt, gpa, &p);
     build_fadt(area + p.fadt, gpa + p.facs, gpa + p.dsdt);
     build_facs(area + p.facs);
-    build_madt(area + p.madt, vcpus);
-    if (hpet)
+    build_madt(area + p.madt, guest->vcpu_count);
+    if (guest->hpet)
         build_hpet(area + p.hpet);
+    if (guest->watchdog_s != 0)
+        build_wdat(area + p.wdat, guest);
     memcpy(area + p.dsdt, dsdt, dsdt_len);
     return OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT, HPET if it has one, DSDT.
+ * A guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT, HPET and WDAT if it has these devices, DSDT.
  * Source: ACPI specification 6.4 (January 2021), "ACPI Software Programming Model"; ACPI 1.0 to 6.x
  * operating systems can use them.
  */
@@ -11,12 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest/config.h"
 #include "lib/compiler.h"
 #include "lib/err.h"
 
 /* The BIOS area where operating systems search for the RSDP; reserved in the memory map. */
 #define ACPI_AREA_GPA      0xe0000ull
 #define ACPI_AREA_SIZE     0x2000u
+#define ACPI_RSDP_LEN      36u /* the RSDP, first in the area */
 
 /* Registers the FADT points to, by port; devices/acpi_pm.h decodes the same. */
 #define ACPI_PM1A_EVT_PORT 0x600
@@ -39,15 +41,15 @@
  *   area   filled; bytes that belong to no table become 0
  *   size   bytes; ACPI_AREA_SIZE is enough
  *   gpa    multiple of 64; gpa + size <= 4 GiB. ACPI_AREA_GPA for the operating system to find it
- *   vcpus  1..ACPI_VCPUS_MAX
- *   hpet   with a table for the HPET
+ *   guest  vcpu_count (1..ACPI_VCPUS_MAX), hpet, watchdog_s and watchdog_port count
  *   dsdt   a DSDT of dsdt_len bytes, for example the one at dsdt_aml; copied
- *   return OK; ERR_NOMEM if size is too small; ERR_RANGE or ERR_ALIGN for gpa or vcpus; ERR_FORMAT
+ *   return OK; ERR_NOMEM if size is too small; ERR_RANGE or ERR_ALIGN for gpa or vCPUs; ERR_FORMAT
  *          if dsdt is not one whole DSDT; ERR_CHECKSUM if it is damaged
  * Source: ACPI 6.4, chapter 5.2.
  */
-MUST_CHECK enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa, unsigned vcpus,
-                                      bool hpet, const uint8_t *dsdt, size_t dsdt_len);
+MUST_CHECK enum err acpi_tables_build(uint8_t *area, size_t size, uint64_t gpa,
+                                      const struct guest_config *guest, const uint8_t *dsdt,
+                                      size_t dsdt_len);
 
 /* guest/dsdt.asl compiled by iasl; it ends where dsdt_aml_end is. guest/dsdt.S. */
 extern const uint8_t dsdt_aml[];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine as config/NAME.yaml describes it, compiled to constants by scripts/gen_config.py.
+ * The machine as config/NAME.yaml describes it, compiled to constants by scripts/config.
  * Everything here is read-only at run time.
  */
 #ifndef GUEST_CONFIG_H
@@ -9,6 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What the hypervisor has room for; the config compiler keeps to it. */
+#define CONFIG_SHARES_MAX     8 /* shared regions of one guest */
+#define CONFIG_REGIONS_MAX    16
+#define CONFIG_REGION_LEN_MAX (1ull << 30)
+#define CONFIG_RANGES_MAX     16
 
 /* What a guest's image is and in which state its first vCPU starts. */
 enum guest_type {
@@ -61,7 +67,7 @@ struct guest_share {
     uint16_t region; /* index into machine_config.regions */
     bool write;      /* at most one guest of a region has it; the others read */
     uint8_t irq;     /* its doorbell's ISA interrupt, 0: none; the device does not exist yet */
-    uint64_t gpa;    /* 4 KiB-aligned, outside all else */
+    uint64_t gpa;    /* 4 KiB-aligned, outside all else; not FEC00000H..FFFFFFFFH */
 };
 
 struct guest_config {
@@ -102,7 +108,8 @@ struct guest_config {
 /* Memory that one guest writes and others read. */
 struct region_config {
     const char *name;
-    uint64_t len; /* bytes, 4 KiB-aligned */
+    uint64_t len;  /* bytes, 4 KiB-aligned */
+    uint16_t line; /* where the config says so, for messages; 0: not said */
 };
 
 /* Host-physical addresses. */
@@ -123,6 +130,7 @@ struct machine_config {
     bool share_threads;              /* different guests may use hardware threads of one core */
     const struct host_range *ranges; /* guests' memory lies in these only; none: anywhere */
     uint16_t range_count;
+    uint16_t ranges_line;
     const struct guest_file *files;
     uint16_t file_count;
     const struct region_config *regions;

@@ -7,6 +7,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/trap.h"
 #include "arch/x86/uart.h"
+#include "guest/dump.h"
 #include "guest/vm.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
@@ -15,6 +16,7 @@
 
 #define LINE_LEN      256  /* a longer line is shown in pieces */
 #define KEY_ESCAPE    0x1d /* Ctrl-] */
+#define KEY_DUMP      't'
 #define NAME_LEN      24
 #define SOURCES_MAX   10 /* the hypervisor, and nine guests that a digit can name */
 #define HYPERVISOR    0
@@ -76,6 +78,15 @@ static void gather(struct source *s)
         s->complete = true;
 }
 
+/* The table dump is made line by line, when nothing of the log is waiting. */
+static void gather_dump(struct source *s)
+{
+    if (s->complete || s->len > 0)
+        return;
+    s->len = (uint32_t)dump_next(s->line, LINE_LEN);
+    s->complete = s->len > 0;
+}
+
 static void emit(const char *text, uint32_t len)
 {
     memcpy(console.out + console.out_len, text, len);
@@ -118,6 +129,8 @@ static bool has_something(uint32_t i)
     struct source *s = &console.source[i];
 
     gather(s);
+    if (i == HYPERVISOR)
+        gather_dump(s);
     return s->complete || (i == console.focus && s->len > s->shown);
 }
 
@@ -187,7 +200,7 @@ static bool any_waiting(void)
         if (ring_used(console.source[i].ring) > 0)
             return true;
     }
-    return false;
+    return dump_ready();
 }
 
 /*
@@ -314,6 +327,11 @@ void log_sink(const char *line, bool urgent)
     pump();
 }
 
+void console_wake(void)
+{
+    pump();
+}
+
 void console_start(bool interrupts)
 {
     console.sources = machine_config.guest_count + 1u;
@@ -380,16 +398,17 @@ void console_report(struct vm *vm)
 
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         refused += vm->vcpu[i].refused_msrs;
-    log_line("guest %s: %s, core %u, resets %u, unclaimed I/O %lu, refused MSRs %lu",
-             vm->config->name, vm_state_name(vm), vm->vcpu[0].core, vm->resets, vm->unclaimed_io,
-             refused);
+    log_line("guest %s: %s, core %u, resets %u, restarts %u, unclaimed I/O %lu, refused MSRs %lu",
+             vm->config->name, vm_state_name(vm), vm->vcpu[0].core, vm->resets, vm->restarts,
+             vm->unclaimed_io, refused);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         report_exits(vm, &vm->vcpu[i]);
 }
 
 static void help(void)
 {
-    log_line("Ctrl-] 1..%u: keyboard to that guest; Ctrl-] ?: this; Ctrl-] Ctrl-]: the key itself",
+    log_line("Ctrl-] 1..%u: keyboard to that guest; Ctrl-] t: table dump; Ctrl-] ?: this; "
+             "Ctrl-] Ctrl-]: the key itself",
              machine_config.guest_count);
     for (unsigned i = 0; i < cpu_count; i++) {
         if (cpu_list[i]->nmis != 0)
@@ -419,6 +438,8 @@ static void escaped_key(uint8_t key)
     } else if (guest >= 1 && guest <= machine_config.guest_count) {
         console.focus = guest;
         log_line("keyboard: %s", machine_config.guests[guest - 1].name);
+    } else if (key == KEY_DUMP) {
+        dump_request();
     } else {
         help();
     }

@@ -31,6 +31,9 @@ void console_put(struct vm *vm, uint8_t byte);
 /* The UART's interrupt: keys to the guest that has the keyboard, waiting output to the UART. */
 void console_interrupt(void);
 
+/* The table dump has lines to show (guest/dump.h). */
+void console_wake(void);
+
 /* Log a guest's state and its exits by reason. */
 void console_report(struct vm *vm);
 

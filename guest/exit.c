@@ -20,11 +20,16 @@ enum outcome exit_undefined(struct vcpu *v)
     return RESUME;
 }
 
-/* The guest cannot go on; `why` is logged with its registers. */
+/* The guest cannot go on; `why` is logged, with its registers unless it crashes all the time. */
 static enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why)
 {
-    log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
-    vcpu_print(&v->arch);
+    if (vm_may_record(v->vm)) {
+        log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
+        vcpu_print(&v->arch);
+    } else {
+        vm_log(v->vm, "stopped: %s (exit reason %u); registers are shown once a second", why,
+               x->hw_reason);
+    }
     v->vm->wish = WISH_CRASH;
     return STOP_VM;
 }
@@ -46,6 +51,15 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
         v->lost_irq = x->u.exception.lost_vector;
     v->attention = true;
     vcpu_reflect(&v->arch, x->u.exception.vector);
+    return RESUME;
+}
+
+/* The first vCPU's core serves the watchdog, which may have expired by any vCPU's late kick. */
+static enum outcome exit_deadline(struct vcpu *v, const struct vcpu_exit *x)
+{
+    platform_advance(v);
+    if (v->index == 0 && watchdog_expired(&v->vm->watchdog))
+        return exit_crash(v, x, "its watchdog expired");
     return RESUME;
 }
 
@@ -74,13 +88,12 @@ static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
  * NMIs go before interrupts at each entry: without a gap a guest's storm of them would hold up the
  * console. The timer's interrupt may come in it.
  */
-static enum outcome exit_nmi(struct vcpu *v)
+static enum outcome exit_nmi(struct vcpu *v, const struct vcpu_exit *x)
 {
     host_nmi();
     cpu_take_interrupts();
     ipi_notify_again(v);
-    platform_advance(v);
-    return after_interrupt(v);
+    return exit_deadline(v, x) == RESUME ? after_interrupt(v) : STOP_VM;
 }
 
 enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
@@ -94,7 +107,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_TPR: v->attention = true; return RESUME;
     case EXIT_RDMSR: return exit_rdmsr(v);
     case EXIT_WRMSR: return exit_wrmsr(v);
-    case EXIT_DEADLINE: platform_advance(v); return RESUME;
+    case EXIT_DEADLINE: return exit_deadline(v, x);
     case EXIT_IRQ_WINDOW: v->attention = true; return RESUME;
     case EXIT_HOST_IRQ: return exit_host_irq(v, x->u.vector);
     case EXIT_PIO_STRING: return exit_pio_string(v, x);
@@ -104,7 +117,7 @@ enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
     case EXIT_RDPMC: return exit_refuse(v);
     case EXIT_VMCALL:
     case EXIT_VMX_INSN: return exit_undefined(v);
-    case EXIT_NMI: return exit_nmi(v);
+    case EXIT_NMI: return exit_nmi(v, x);
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
     case EXIT_TRIPLE_FAULT: return exit_triple_fault(v, x);

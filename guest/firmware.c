@@ -101,8 +101,8 @@ static uint32_t read32(const struct firmware *f, uint32_t offset)
 static enum err make_tables(struct vm *vm)
 {
     struct firmware *f = &vm->firmware;
-    enum err e = acpi_tables_build(f->acpi, sizeof(f->acpi), 0, vm->config->vcpu_count,
-                                   vm->config->hpet, dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml));
+    enum err e = acpi_tables_build(f->acpi, sizeof(f->acpi), 0, vm->config, dsdt_aml,
+                                   (size_t)(dsdt_aml_end - dsdt_aml));
     uint32_t xsdt = read32(f, RSDP_XSDT);
 
     if (e != OK)

@@ -7,10 +7,11 @@
 #include "lib/string.h"
 #include "mm/phys.h"
 
-/* Find the host address of a range that lies in one piece of memory with the rights perms. */
-static bool find(const struct vm *vm, uint64_t gpa, size_t len, unsigned perms, uint64_t *hpa)
+/* Find the host address of what lies in one of the first n ranges and has the rights perms. */
+static bool find_among(const struct vm *vm, uint32_t n, uint64_t gpa, size_t len, unsigned perms,
+                       uint64_t *hpa)
 {
-    for (uint32_t i = 0; i < vm->memory_count; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const struct ept_range *r = &vm->memory[i];
         uint64_t offset = gpa - r->gpa;
 
@@ -22,6 +23,11 @@ static bool find(const struct vm *vm, uint64_t gpa, size_t len, unsigned perms, 
     return false;
 }
 
+static bool find(const struct vm *vm, uint64_t gpa, size_t len, unsigned perms, uint64_t *hpa)
+{
+    return find_among(vm, vm->memory_count, gpa, len, perms, hpa);
+}
+
 /* Bytes from hpa to the end of its 2 MiB block: what one window shows. */
 static size_t window_len(uint64_t hpa, size_t len)
 {
@@ -30,24 +36,21 @@ static size_t window_len(uint64_t hpa, size_t len)
     return len < left ? len : (size_t)left;
 }
 
-bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
+static void copy_out(uint64_t hpa, void *buf, size_t len)
 {
     uint8_t *to = buf;
-    uint64_t hpa;
 
-    if (!find(vm, gpa, len, EPT_R, &hpa))
-        return false;
-    if (len == 8 && is_aligned(gpa, 8)) { /* a page-table entry; buf may be aligned to nothing */
+    if (len == 8 && is_aligned(hpa, 8)) { /* a page-table entry; buf may be aligned to nothing */
         uint64_t entry = *(const volatile uint64_t *)phys_window(hpa);
 
         __builtin_memcpy(buf, &entry, sizeof(entry));
-        return true;
+        return;
     }
-    if (len == 4 && is_aligned(gpa, 4)) {
+    if (len == 4 && is_aligned(hpa, 4)) {
         uint32_t entry = *(const volatile uint32_t *)phys_window(hpa);
 
         __builtin_memcpy(buf, &entry, sizeof(entry));
-        return true;
+        return;
     }
     while (len > 0) {
         size_t n = window_len(hpa, len);
@@ -57,6 +60,25 @@ bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
         hpa += n;
         len -= n;
     }
+}
+
+bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
+{
+    uint64_t hpa;
+
+    if (!find(vm, gpa, len, EPT_R, &hpa))
+        return false;
+    copy_out(hpa, buf, len);
+    return true;
+}
+
+bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t len)
+{
+    uint64_t hpa;
+
+    if (!find_among(vm, vm_mapped_count(vm), gpa, len, EPT_R, &hpa))
+        return false;
+    copy_out(hpa, buf, len);
     return true;
 }
 

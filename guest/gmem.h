@@ -28,7 +28,8 @@ static inline uint64_t gmem_low_len(uint64_t memory)
 
 /*
  * Copy from guest memory.
- *   vm      whose memory; its own RAM or ROM only, never a device page, a hole or another guest's
+ *   vm      whose memory; its own RAM or ROM only, never a device page, a hole, a shared region or
+ *           another guest's
  *   gpa     guest-physical address of the first byte; any value, from the guest or not
  *   buf     len bytes of the hypervisor's
  *   len     bytes; 0 is allowed; the range may cross pages
@@ -39,6 +40,12 @@ static inline uint64_t gmem_low_len(uint64_t memory)
  * loads this VM; takes no lock.
  */
 MUST_CHECK bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
+
+/*
+ * The same from a shared region of the guest, too: for operands of instructions, which it could
+ * read itself. Nothing else of the hypervisor looks into such a region, and nothing writes it.
+ */
+MUST_CHECK bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 
 /*
  * Copy to guest memory. As gmem_read(), but to RAM only; false: guest memory is unchanged.

@@ -184,7 +184,7 @@ void linear_read(struct vcpu *v, const struct linear_place *place, void *buf)
     uint8_t *to = buf;
 
     for (unsigned i = 0; i < 2 && place->len[i] != 0; i++) {
-        if (place->is_device || !gmem_read(v->vm, place->gpa[i], to, place->len[i]))
+        if (place->is_device || !gmem_read_operand(v->vm, place->gpa[i], to, place->len[i]))
             device_read(v, place->gpa[i], to, place->len[i]);
         to += place->len[i];
     }

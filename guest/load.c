@@ -5,12 +5,19 @@
 #include "guest/acpi_tables.h"
 #include "guest/gmem.h"
 #include "guest/load_linux.h"
+#include "guest/load_multiboot.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
+#include "lib/string.h"
+#include "mm/phys.h"
 
 #define ROM_MAX        (16 * MIB)
 #define ROM_END_GPA    (4 * GIB)
 #define RESET_IP       0xfff0 /* SDM 3A "First Instruction Executed" */
+
+/* Nothing is shared between these: the I/O APIC, the HPET, local APICs and the ROM are there. */
+#define DEVICES_GPA    0xfec00000ull
+#define DEVICES_END    (4 * GIB)
 
 /* What firmware expects below 1 MiB: no memory where a VGA adapter's would be, ROM at the end. */
 #define VGA_GPA        0xa0000ull
@@ -26,16 +33,21 @@
 #define CMOS_HIGH      0x5b /* 3 bytes: above 4 GiB, in units of 64 KiB */
 #define CMOS_CPUS      0x5f /* 1 byte: processors besides the first */
 
+/* Written at boot, before other cores need it. */
+struct mem_range load_regions[CONFIG_REGIONS_MAX];
+
 /* --- at boot ---------------------------------------------------------------------------------- */
 
 static enum err check_images(const struct guest_config *c, const char **problem)
 {
     uint64_t low = gmem_low_len(c->memory);
+    struct multiboot_layout multiboot;
     struct linux_layout layout;
 
     switch (c->type) {
     case GUEST_LINUX:
         return linux_check(&c->kernel, c->initrd.len, c->memory, c->cmdline, &layout, problem);
+    case GUEST_MULTIBOOT: return multiboot_check(c, &multiboot, problem);
     case GUEST_FLAT:
         *problem = "the image does not fit into its memory at the load address";
         return c->load_gpa <= low && c->kernel.len <= low - c->load_gpa ? OK : ERR_RANGE;
@@ -45,9 +57,8 @@ static enum err check_images(const struct guest_config *c, const char **problem)
                        is_aligned(c->kernel.len, PAGE_SIZE)
                    ? OK
                    : ERR_RANGE;
-    case GUEST_MULTIBOOT: break;
     }
-    *problem = "multiboot kernels cannot be loaded yet";
+    *problem = "its type is unknown";
     return ERR_UNSUPPORTED;
 }
 
@@ -95,6 +106,77 @@ static enum err create_block(struct vm *vm, struct pages *pool, uint64_t gpa, ui
     return e;
 }
 
+uint64_t load_host_bytes(const struct guest_config *c)
+{
+    return c->memory + (c->type == GUEST_FIRMWARE ? c->kernel.len : 0);
+}
+
+static unsigned count_writers(uint32_t region)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        const struct guest_config *c = &machine_config.guests[i];
+
+        for (uint32_t j = 0; j < c->share_count; j++)
+            n += c->shares[j].region == region && c->shares[j].write;
+    }
+    return n;
+}
+
+enum err load_create_region(uint32_t index, struct pages *pool, const char **problem)
+{
+    const struct region_config *c = &machine_config.regions[index];
+    struct mem_range *r = &load_regions[index];
+
+    *problem =
+        "more than 16 shared regions, one with several writers, or one not of 4 KiB to 1 GiB";
+    if (index >= CONFIG_REGIONS_MAX || count_writers(index) > 1 || c->len == 0 ||
+        c->len > CONFIG_REGION_LEN_MAX || !is_aligned(c->len, PAGE_SIZE))
+        return ERR_RANGE;
+    *problem = "no contiguous block of host memory is large enough for it";
+    enum err e = take_block(pool, c->len, &r->base);
+
+    if (e != OK)
+        return e;
+    r->len = c->len;
+    for (uint64_t at = 0; at < r->len; at += PAGE_SIZE)
+        memset(phys_window(r->base + at), 0, PAGE_SIZE);
+    return OK;
+}
+
+static bool meets_devices(uint64_t gpa, uint64_t len)
+{
+    return gpa < DEVICES_END && gpa + len > DEVICES_GPA;
+}
+
+/* Never executable: what one guest writes, no other one runs. */
+static enum err add_shares(struct vm *vm)
+{
+    const struct guest_config *c = vm->config;
+
+    if (c->share_count > CONFIG_SHARES_MAX)
+        return ERR_RANGE;
+    for (uint32_t i = 0; i < c->share_count; i++) {
+        const struct guest_share *s = &c->shares[i];
+
+        if (s->region >= machine_config.region_count || s->region >= CONFIG_REGIONS_MAX)
+            return ERR_NOTFOUND;
+        const struct mem_range *r = &load_regions[s->region];
+
+        if (meets_devices(s->gpa, r->len))
+            return ERR_OVERLAP;
+        vm->memory[vm_mapped_count(vm)] = (struct ept_range){
+            .gpa = s->gpa,
+            .hpa = r->base,
+            .len = r->len,
+            .perms = s->write ? EPT_R | EPT_W : EPT_R,
+        };
+        vm->share_count++;
+    }
+    return OK;
+}
+
 enum err load_make_ept(struct ept *ept, struct pages *pool, const struct ept_range *ranges,
                        size_t count)
 {
@@ -123,8 +205,12 @@ enum err load_create(struct vm *vm, struct pages *pool, const char **problem)
         e = create_block(vm, pool, ROM_END_GPA - c->kernel.len, c->kernel.len, EPT_R | EPT_X);
     }
     if (e == OK) {
-        *problem = "no memory for its EPT";
-        e = load_make_ept(&vm->ept, pool, vm->memory, vm->memory_count);
+        *problem = "its shared regions cannot be where the config says";
+        e = add_shares(vm);
+    }
+    if (e == OK) {
+        *problem = "its memory and shared regions cannot be mapped";
+        e = load_make_ept(&vm->ept, pool, vm->memory, vm_mapped_count(vm));
     }
     return e;
 }
@@ -134,8 +220,8 @@ enum err load_create(struct vm *vm, struct pages *pool, const char **problem)
 static enum err load_acpi(struct vm *vm)
 {
     uint8_t area[ACPI_AREA_SIZE];
-    enum err e = acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, vm->config->vcpu_count,
-                                   vm->config->hpet, dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml));
+    enum err e = acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, vm->config, dsdt_aml,
+                                   (size_t)(dsdt_aml_end - dsdt_aml));
 
     if (e != OK)
         return e;
@@ -163,6 +249,28 @@ static enum err load_linux(struct vm *vm, struct vcpu_start *start)
         .cr3 = entry.cr3,
         .gdt_base = entry.gdt_base,
         .gdt_limit = entry.gdt_limit,
+    };
+    return OK;
+}
+
+static enum err load_multiboot(struct vm *vm, struct vcpu_start *start)
+{
+    const struct guest_config *c = vm->config;
+    struct multiboot_layout layout;
+    const char *problem;
+    enum err e = multiboot_check(c, &layout, &problem);
+
+    if (e == OK)
+        e = load_acpi(vm);
+    if (e == OK)
+        e = multiboot_load(vm, c, &layout, ACPI_AREA_GPA);
+    if (e != OK)
+        return e;
+    *start = (struct vcpu_start){
+        .mode = START_PROTECTED32,
+        .rip = layout.entry_gpa,
+        .rax = layout.eax,
+        .rbx = layout.info_gpa,
     };
     return OK;
 }
@@ -198,7 +306,7 @@ enum err load_start(struct vm *vm, struct vcpu_start *start)
     case GUEST_LINUX: return load_linux(vm, start);
     case GUEST_FLAT: return load_flat(vm, start);
     case GUEST_FIRMWARE: return load_firmware(vm, start);
-    case GUEST_MULTIBOOT: break;
+    case GUEST_MULTIBOOT: return load_multiboot(vm, start);
     }
     return ERR_UNSUPPORTED;
 }

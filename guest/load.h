@@ -6,6 +6,7 @@
 #define GUEST_LOAD_H
 
 #include "arch/x86/vcpu.h"
+#include "guest/config.h"
 #include "lib/compiler.h"
 #include "lib/err.h"
 #include "mm/ept.h"
@@ -13,9 +14,23 @@
 struct pages;
 struct vm;
 
+/* Where each shared region of the config is; set by load_create_region. */
+extern struct mem_range load_regions[CONFIG_REGIONS_MAX];
+
+/* Bytes of host memory that load_create takes for a guest, beside its shared regions. */
+uint64_t load_host_bytes(const struct guest_config *c);
+
 /*
- * Check the guest's images, take host memory for it and map it: vm->memory, vm->ept. Boot
- * processor, once; vm->config is set.
+ * Take host memory for a shared region and clear it, for the only time. Boot processor, once for
+ * each, before load_create of the guests that share it.
+ *   index    into machine_config.regions
+ *   problem  out: what was wrong, in words
+ */
+MUST_CHECK enum err load_create_region(uint32_t index, struct pages *pool, const char **problem);
+
+/*
+ * Check the guest's images, take host memory for it and map it and its shared regions: vm->memory,
+ * vm->ept. Boot processor, once; vm->config is set.
  *   problem  out: what was wrong, in words
  */
 MUST_CHECK enum err load_create(struct vm *vm, struct pages *pool, const char **problem);

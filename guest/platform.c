@@ -23,6 +23,7 @@ enum port_device {
     PORT_PM,
     PORT_PCI,
     PORT_FW_CFG,
+    PORT_WATCHDOG,
 };
 
 #define COM1          0x3f8
@@ -62,6 +63,9 @@ static enum port_device port_device(const struct vm *vm, uint16_t port)
 
     if (d == PORT_NONE && port == vm->config->exit_port && port != 0)
         return PORT_DEBUG_EXIT;
+    if (d == PORT_NONE && vm->config->watchdog_s != 0 &&
+        (unsigned)(port - vm->config->watchdog_port) < WATCHDOG_PORTS)
+        return PORT_WATCHDOG;
     return d == PORT_FW_CFG && !vm->config->fw_cfg ? PORT_NONE : d;
 }
 
@@ -224,6 +228,7 @@ static void arm_devices(struct vcpu *self)
     next = earlier(next, ns16550_deadline(&vm->uart));
     next = earlier(next, acpi_pm_deadline(&vm->pm));
     next = earlier(next, hpet_deadline(&vm->hpet));
+    next = earlier(next, watchdog_deadline(&vm->watchdog));
     if (next == before)
         return;
     atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
@@ -284,6 +289,7 @@ static void advance_devices(struct vcpu *self, uint64_t now)
         hpet_outputs(self, now);
     ns16550_advance(&vm->uart, now);
     set_irq(self, 4, ns16550_irq(&vm->uart));
+    watchdog_advance(&vm->watchdog, now);
     acpi_pm_advance(&vm->pm, now);
     set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
     arm_devices(self);
@@ -411,6 +417,19 @@ static void pm_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t
     arm_devices(v);
 }
 
+static void watchdog_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
+{
+    struct vm *vm = v->vm;
+
+    watchdog_write(&vm->watchdog, port - vm->config->watchdog_port, size, value, vm_now(vm));
+    arm_devices(v);
+}
+
+static uint32_t watchdog_port_read(const struct vm *vm, uint16_t port, unsigned size)
+{
+    return watchdog_read(&vm->watchdog, port - vm->config->watchdog_port, size, vm_now(vm));
+}
+
 static void reset_port_write(struct vm *vm, uint16_t port, uint8_t value)
 {
     if (reset_ports_write(&vm->reset_ports, port, value) == RESET_VM)
@@ -445,6 +464,7 @@ static uint8_t read_byte(struct vcpu *v, uint16_t port)
             return reset_ports_read(&vm->reset_ports, port);
         return (uint8_t)pci_host_read(&vm->pci, port, 1);
     case PORT_FW_CFG: return (uint8_t)fw_cfg_read(&vm->firmware.fw_cfg, port, 1);
+    case PORT_WATCHDOG: return (uint8_t)watchdog_port_read(vm, port, 1);
     case PORT_NONE:
     case PORT_DEBUG_EXIT:
     case PORT_POST: break;
@@ -473,6 +493,7 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
             pci_host_write(&vm->pci, port, 1, value);
         return;
     case PORT_DEBUG_EXIT: debug_exit(vm, value); return;
+    case PORT_WATCHDOG: watchdog_port_write(v, port, 1, value); return;
     case PORT_FW_CFG: /* nothing there is written by bytes */
     case PORT_POST: return;
     case PORT_NONE: break;
@@ -493,6 +514,7 @@ static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
         break;
     case PORT_PCI: return pci_host_read(&vm->pci, port, size);
     case PORT_FW_CFG: return fw_cfg_read(&vm->firmware.fw_cfg, port, size);
+    case PORT_WATCHDOG: return watchdog_port_read(vm, port, size);
     case PORT_NONE: return unclaimed_read(vm, size);
     case PORT_I8259:
     case PORT_I8254:
@@ -530,6 +552,7 @@ static bool write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t va
     case PORT_PCI: pci_host_write(&vm->pci, port, size, value); return true;
     case PORT_FW_CFG: return fw_cfg_port_write(vm, port, size, value);
     case PORT_DEBUG_EXIT: debug_exit(vm, value); return true;
+    case PORT_WATCHDOG: watchdog_port_write(v, port, size, value); return true;
     case PORT_NONE: vm->unclaimed_io++; return true;
     case PORT_I8259:
     case PORT_I8254:
@@ -742,7 +765,6 @@ void platform_write_cr8(struct vcpu *v, uint64_t value)
 void platform_power_on(struct vm *vm, uint64_t unix_time)
 {
     mc146818_reset(&vm->rtc, vm->tsc_hz, vm_now(vm), unix_time);
-    platform_reset(vm);
 }
 
 static void reset_lapic(struct vcpu *v)
@@ -778,6 +800,7 @@ void platform_reset(struct vm *vm)
     pci_host_reset(&vm->pci, vm->config->type == GUEST_FIRMWARE);
     fw_cfg_reset(&vm->firmware.fw_cfg);
     reset_ports_reset(&vm->reset_ports);
+    watchdog_reset(&vm->watchdog, vm->tsc_hz, vm->config->watchdog_s);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         reset_lapic(&vm->vcpu[i]);
     set_irq(&vm->vcpu[0], 0, i8254_out(&vm->i8254, 0, now));

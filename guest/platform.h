@@ -18,8 +18,8 @@ struct vcpu;
 struct vm;
 
 /*
- * State of all devices after power-on, and after a reset: the RTC keeps its time and memory.
- * The vCPUs' timers are set by the first platform_advance().
+ * State of all devices after a reset: the RTC keeps its time and memory, which a power-on, before
+ * it, sets. The vCPUs' timers are set by the first platform_advance().
  *   unix_time  seconds since 1970
  */
 void platform_power_on(struct vm *vm, uint64_t unix_time);

@@ -10,6 +10,7 @@
 #include "guest/load.h"
 #include "guest/platform.h"
 #include "guest/run.h"
+#include "guest/verify.h"
 #include "lib/bits.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
@@ -17,12 +18,18 @@
 
 #define LOG_LIMIT 20 /* lines a guest can cause in a second */
 
+/* Unlike VM time it goes on from one power-on to the next. */
+static uint64_t host_tsc(const struct vm *vm)
+{
+    return vm->tsc_start + vm_now(vm);
+}
+
 void vm_log(struct vm *vm, const char *fmt, ...)
 {
     char text[200];
     va_list args;
 
-    uint64_t now = vm_now(vm);
+    uint64_t now = host_tsc(vm);
     uint64_t began = vm->log_second;
 
     if (now >= began + vm->tsc_hz && atomic_compare_exchange_strong(&vm->log_second, &began, now))
@@ -39,6 +46,15 @@ void vm_log(struct vm *vm, const char *fmt, ...)
              before + 1 == LOG_LIMIT ? " (more such lines in this second are not shown)" : "");
 }
 
+bool vm_may_record(struct vm *vm)
+{
+    uint64_t now = host_tsc(vm);
+    uint64_t last = vm->recorded;
+
+    return (last == 0 || now >= last + vm->tsc_hz) &&
+           atomic_compare_exchange_strong(&vm->recorded, &last, now);
+}
+
 const char *vm_state_name(const struct vm *vm)
 {
     enum vm_state state = vm->state;
@@ -47,14 +63,16 @@ const char *vm_state_name(const struct vm *vm)
     case VM_LOADING: return "loading";
     case VM_RUNNING: return "running";
     case VM_POWERED_OFF: return "powered off";
+    case VM_RESET_OFF: return "halted after a reset";
     case VM_CRASHED: return "crashed";
+    case VM_REFUSED: return "refused";
     }
     return "?";
 }
 
 static bool vm_ended(const struct vm *vm)
 {
-    return vm->state == VM_POWERED_OFF || vm->state == VM_CRASHED;
+    return vm->state != VM_LOADING && vm->state != VM_RUNNING;
 }
 
 bool vm_all_ended(void)
@@ -64,6 +82,19 @@ bool vm_all_ended(void)
             return false;
     }
     return true;
+}
+
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu)
+{
+    for (*guest = 0; *guest < machine_config.guest_count; ++*guest) {
+        const struct guest_config *c = &machine_config.guests[*guest];
+
+        for (*vcpu = 0; *vcpu < c->vcpu_count; ++*vcpu) {
+            if (c->cores[*vcpu] == core)
+                return true;
+        }
+    }
+    return false;
 }
 
 /* --- creation --------------------------------------------------------------------------------- */
@@ -79,19 +110,12 @@ static enum err create_apic_page(struct vm *vm, struct pages *pool)
     if ((vm->apicv & APICV_ACCESS) == 0)
         return OK;
 
-    struct ept_range *page = &vm->memory[vm->memory_count];
+    struct ept_range *page = &vm->memory[vm_mapped_count(vm)];
 
     *page = (struct ept_range){.gpa = LAPIC_GPA, .len = PAGE_SIZE, .perms = EPT_R | EPT_W};
     enum err e = pages_alloc(pool, &page->hpa);
 
-    return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm->memory_count + 1) : e;
-}
-
-bool vm_ept_ok(const struct vm *vm)
-{
-    return ept_ok(&vm->ept, vm->memory, vm->memory_count) &&
-           ((vm->apicv & APICV_ACCESS) == 0 ||
-            ept_ok(&vm->xapic_ept, vm->memory, vm->memory_count + 1));
+    return e == OK ? load_make_ept(&vm->xapic_ept, pool, vm->memory, vm_mapped_count(vm) + 1) : e;
 }
 
 static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
@@ -101,7 +125,7 @@ static enum err create_vcpu(struct vm *vm, uint32_t index, struct pages *pool)
 
     if ((vm->apicv & APICV_ACCESS) != 0) {
         memory.xapic_eptp = ept_pointer(&vm->xapic_ept);
-        memory.access_hpa = vm->memory[vm->memory_count].hpa;
+        memory.access_hpa = vm->memory[vm_mapped_count(vm)].hpa;
     }
     v->vm = vm;
     v->index = index;
@@ -180,14 +204,30 @@ static void run_other(struct vcpu *v)
     }
 }
 
+static void end(struct vm *vm, enum vm_state state)
+{
+    vm->state = state;
+    rouse_others(vm);
+    if (vm->has_exit_status)
+        log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
+    console_report(vm);
+}
+
 /* From nothing, or from whatever the last life left, to the first instruction. */
 static bool start(struct vm *vm)
 {
     struct vcpu_start entry;
+
+    vm->state = VM_LOADING;
+    if (!verify_files(vm)) {
+        end(vm, VM_REFUSED);
+        return false;
+    }
     enum err e = load_start(vm, &entry);
 
     if (e != OK) { /* checked at boot: only a hypervisor bug gets here, and only this VM stops */
         log_line("guest %s: cannot be loaded: %s", vm->config->name, err_text(e));
+        end(vm, VM_CRASHED);
         return false;
     }
     vm->wish = WISH_RUN;
@@ -200,40 +240,109 @@ static bool start(struct vm *vm)
     return true;
 }
 
-static void end(struct vm *vm, enum vm_state state)
+/* --- what comes after a life ------------------------------------------------------------------ */
+
+/* By the wish that ended it. */
+static const struct {
+    enum vm_state state; /* if the guest stays off */
+    const char *did;
+    const char *noun;
+    const char *key; /* in the config */
+} endings[WISH_COUNT] = {
+    [WISH_POWER_OFF] = {VM_POWERED_OFF, "switched itself off", "power-off", "on_poweroff"},
+    [WISH_RESET] = {VM_RESET_OFF,   "reset itself",        "reset",     "on_reset"   },
+    [WISH_CRASH] = {VM_CRASHED,     "crashed",             "crash",     "on_crash"   },
+};
+
+static const struct guest_policy *policy_for(const struct guest_config *c, enum vm_wish wish)
 {
-    vm->state = state;
-    rouse_others(vm);
-    if (vm->has_exit_status)
-        log_line("guest %s: exit status %u", vm->config->name, vm->exit_status);
-    console_report(vm);
+    switch (wish) {
+    case WISH_POWER_OFF: return &c->on_poweroff;
+    case WISH_RESET: return &c->on_reset;
+    case WISH_RUN:
+    case WISH_CRASH:
+    case WISH_COUNT: break;
+    }
+    return &c->on_crash;
+}
+
+/* " within 60 s", or nothing. */
+static void describe_window(const struct guest_policy *p, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (p->window_s != 0)
+        fmt_print(text, size, " within %u s", p->window_s);
+}
+
+/*
+ * Whether the config lets the guest go on. A window begins with the first ending in it and is over
+ * window_s seconds later; then the next ending begins another one.
+ */
+static bool may_go_on(struct vm *vm, enum vm_wish wish)
+{
+    const struct guest_policy *p = policy_for(vm->config, wish);
+    struct vm_endings *e = &vm->endings[wish];
+    uint64_t now = host_tsc(vm);
+    char window[24];
+
+    if (p->action == GUEST_HALT || p->limit == 0)
+        return p->action == GUEST_RESTART;
+    if (e->count == 0 || (p->window_s != 0 && (now - e->since) / vm->tsc_hz >= p->window_s))
+        *e = (struct vm_endings){.since = now};
+    e->count++;
+    if (e->count <= p->limit)
+        return true;
+    describe_window(p, window, sizeof(window));
+    log_line("guest %s: %s %u times%s: stays off (%s: restart %u%s)", vm->config->name,
+             endings[wish].did, e->count, window, endings[wish].key, p->limit, window);
+    return false;
+}
+
+/* With the reset in start() nothing of what was before is left, but for what counts lives. */
+static void power_on(struct vm *vm, uint64_t unix_time)
+{
+    vm_clock_start(vm);
+    vm->has_exit_status = false;
+    platform_power_on(vm, unix_time);
+    load_cmos(vm);
+}
+
+/* A life is over, no vCPU runs. False: it was the last one. */
+static bool next_life(struct vm *vm, uint64_t unix_time)
+{
+    enum vm_wish wish = vm->wish;
+
+    if (wish == WISH_RUN) /* a vCPU stopped for no reason: only a hypervisor bug gets here */
+        wish = WISH_CRASH;
+    if (!may_go_on(vm, wish)) {
+        end(vm, endings[wish].state);
+        return false;
+    }
+    if (wish == WISH_RESET) {
+        vm->resets++;
+        vm_log(vm, "reset");
+    } else {
+        if (vm->has_exit_status)
+            vm_log(vm, "exit status %u", vm->exit_status);
+        vm->restarts++;
+        vm_log(vm, "restart %u, after a %s", vm->restarts, endings[wish].noun);
+        power_on(vm, unix_time);
+    }
+    return true;
 }
 
 static void run_first(struct vm *vm, uint64_t unix_time)
 {
-    vm_clock_start(vm);
-    platform_power_on(vm, unix_time);
-    load_cmos(vm);
-    for (;;) {
-        if (!start(vm)) {
-            end(vm, VM_CRASHED);
+    power_on(vm, unix_time);
+
+    uint64_t first = vm->tsc_start;
+
+    do {
+        if (!start(vm))
             return;
-        }
         vcpu_loop(&vm->vcpu[0]);
         stop_others(vm);
-
-        enum vm_wish wish = vm->wish;
-
-        switch (wish) {
-        case WISH_RESET:
-            vm->resets++;
-            vm_log(vm, "reset");
-            break;
-        case WISH_POWER_OFF: end(vm, VM_POWERED_OFF); return;
-        case WISH_RUN:
-        case WISH_CRASH: end(vm, VM_CRASHED); return;
-        }
-    }
+    } while (next_life(vm, unix_time + (host_tsc(vm) - first) / vm->tsc_hz));
 }
 
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time)

@@ -21,6 +21,7 @@
 #include "devices/ns16550.h"
 #include "devices/pci_host.h"
 #include "devices/reset_ports.h"
+#include "devices/watchdog.h"
 #include "guest/config.h"
 #include "guest/cpuid.h"
 #include "guest/firmware.h"
@@ -29,10 +30,10 @@
 #include "lib/spinlock.h"
 #include "mm/ept.h"
 
-#define VM_VCPU_MAX   8 /* scripts/gen_config.py: MAX_VCPUS */
+#define VM_VCPU_MAX   8 /* scripts/config/pc.py: MAX_VCPUS */
 
 /* RAM below A0000H, to 3 GiB, above 4 GiB; ROM. */
-#define VM_RANGES_MAX 4 /* of memory; one more is for the APIC page */
+#define VM_RANGES_MAX 4
 
 struct vm;
 
@@ -78,6 +79,11 @@ struct vcpu {
     struct msr_store msrs;
     struct cpuid_table cpuid;
 
+    /* For the table dump: its core reads them at the next kick (guest/dump.c). */
+    atomic_bool fields_wanted;
+    uint32_t field_count;
+    struct vcpu_field fields[VCPU_FIELDS_MAX];
+
     uint64_t exits[EXIT_KIND_COUNT];
     uint64_t refused_msrs;
 };
@@ -86,11 +92,19 @@ enum vm_state {
     VM_LOADING,
     VM_RUNNING,
     VM_POWERED_OFF, /* the guest switched itself off */
+    VM_RESET_OFF,   /* it reset itself, and is not to start again */
     VM_CRASHED,     /* it did something that cannot go on; the record was printed */
+    VM_REFUSED,     /* one of its files is not what was built in: it never starts */
 };
 
 /* What a running guest wants to become; set by devices and exits, acted on by vm_run. */
-enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH };
+enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH, WISH_COUNT };
+
+/* How often lives have ended in one way, where the config limits the restarts. */
+struct vm_endings {
+    uint32_t count;
+    uint64_t since; /* host TSC at the first of them */
+};
 
 struct vm {
     const struct guest_config *config;
@@ -101,18 +115,24 @@ struct vm {
     atomic_uint parked; /* vCPUs, but for the first, whose part in this life is over */
     bool has_exit_status;
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
+    bool verified;        /* its files were, once, and it was said */
     uint32_t resets;
+    uint32_t restarts; /* after a crash or a power-off */
+    struct vm_endings endings[WISH_COUNT];
 
-    struct ept_range memory[VM_RANGES_MAX + 1]; /* RAM ascending, then ROM: set by load_create */
-    uint32_t memory_count;
-    struct ept ept;       /* maps these */
-    struct ept xapic_ept; /* these and the page at LAPIC_GPA behind them; with APICV_ACCESS only */
+    /* RAM ascending, ROM; then its shared regions; then the APIC page. Set at creation. */
+    struct ept_range memory[VM_RANGES_MAX + CONFIG_SHARES_MAX + 1];
+    uint32_t memory_count; /* RAM and ROM: nobody else's */
+    uint32_t share_count;
+    struct ept ept;       /* maps memory and shared regions */
+    struct ept xapic_ept; /* these and the page at LAPIC_GPA; with APICV_ACCESS only */
     uint32_t apicv;       /* APICV_* that its vCPUs use */
-    uint64_t tsc_start;   /* host TSC at power-on: VM time is the host's TSC minus this */
+    uint64_t tsc_start;   /* host TSC at its last power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
 
-    _Atomic uint64_t log_second; /* VM time at which the current second of the log limit began */
+    _Atomic uint64_t log_second; /* host TSC at which the current second of the log limit began */
     atomic_uint logged;          /* lines this guest has caused in it */
+    _Atomic uint64_t recorded;   /* host TSC at the last crash whose registers were logged */
 
     _Atomic uint64_t device_deadline; /* VM time at which the first vCPU has to serve a device */
     atomic_bool intr;                 /* INTR of the 8259 pair */
@@ -127,6 +147,7 @@ struct vm {
     struct hpet hpet;
     struct pci_host pci;
     struct reset_ports reset_ports;
+    struct watchdog watchdog;
     struct firmware firmware; /* its items do not change after creation */
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
@@ -152,14 +173,24 @@ MUST_CHECK enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool,
                               const char **problem);
 
 /*
+ * Who has a physical core, by the config.
+ *   guest, vcpu  out: indices, of the guest into vms; only if there is one
+ *   return       false: nobody
+ */
+bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu);
+
+/*
  * Run a vCPU until its guest has ended for good; this core must be its core. The first vCPU's core
- * starts, resets and ends the guest; the others follow.
+ * starts, resets, restarts and ends the guest, as the config says; the others follow.
  *   unix_time  seconds since 1970 now, for its RTC
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
 
-/* Whether the EPTs are maps of the VM's memory and nothing else. */
-bool vm_ept_ok(const struct vm *vm);
+/* How many entries of vm->memory its guest reaches: RAM, ROM and shared regions. */
+static inline uint32_t vm_mapped_count(const struct vm *vm)
+{
+    return vm->memory_count + vm->share_count;
+}
 
 /* Let a vCPU look at vm->wish and its requests, in whatever state its guest left it. Any core. */
 void vcpu_rouse(struct vcpu *v);
@@ -172,6 +203,9 @@ bool vm_all_ended(void);
 
 /* Log a line that a guest caused: "guest NAME: ...". At most 20 for each of its seconds. */
 void vm_log(struct vm *vm, const char *fmt, ...) PRINTF(2, 3);
+
+/* Whether a crash's registers are to be logged: once a second, however often the guest restarts. */
+bool vm_may_record(struct vm *vm);
 
 /* "running", "powered off", ... */
 const char *vm_state_name(const struct vm *vm);

@@ -216,6 +216,7 @@ enum err pages_take_block(struct pages *p, uint64_t size, uint64_t align, uint64
     base = list_place(p, high, size, align);
     if (base == 0)
         base = list_place(p, any, size, align);
+    p->missing = base == 0 ? size : 0;
     if (base == 0)
         return ERR_NOMEM;
     list_cut(p, base, base + size);
@@ -237,6 +238,42 @@ enum err pages_take_low(struct pages *p, uint64_t *hpa)
         return ERR_NOMEM;
     list_cut(p, base, base + PAGE_SIZE);
     *hpa = base;
+    return OK;
+}
+
+/* The whole pages of r that are in the range, which may be anything; len 0: none. */
+static struct mem_range range_common(const struct mem_range *r, const struct mem_range *range)
+{
+    uint64_t base = max64(r->base, range->base);
+    uint64_t end = range_end(r);
+
+    if (range->len <= UINT64_MAX - range->base)
+        end = min64(end, range_end(range));
+    if (base >= end)
+        return (struct mem_range){0};
+    base = align_up(base, PAGE_SIZE);
+    end = align_down(end, PAGE_SIZE);
+    return (struct mem_range){.base = base, .len = base < end ? end - base : 0};
+}
+
+enum err pages_restrict(struct pages *p, const struct mem_range *ranges, unsigned n)
+{
+    struct pages kept = {.dropped = p->dropped};
+    enum err e = stage_check(p);
+
+    if (e != OK)
+        return e;
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned j = 0; j < p->count; j++) {
+            struct mem_range r = range_common(&p->free[j], &ranges[i]);
+
+            if (r.len != 0)
+                list_merge(&kept, r.base, range_end(&r));
+        }
+    }
+    memcpy(p->free, kept.free, sizeof(p->free));
+    p->count = kept.count;
+    p->dropped = kept.dropped;
     return OK;
 }
 
@@ -266,11 +303,29 @@ bool pages_is_table(const struct pages *p, uint64_t hpa)
 
 uint64_t pages_free_bytes(const struct pages *p)
 {
+    return pages_free_in(p, (struct mem_range){.len = UINT64_MAX});
+}
+
+uint64_t pages_free_in(const struct pages *p, struct mem_range range)
+{
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < p->count; i++)
-        sum += p->free[i].len;
+        sum += range_common(&p->free[i], &range).len;
     return sum;
+}
+
+uint64_t pages_largest_block(const struct pages *p, uint64_t align)
+{
+    uint64_t largest = 0;
+
+    for (unsigned i = 0; i < p->count; i++) {
+        uint64_t base = align_up(max64(p->free[i].base, PAGES_BLOCK_MIN), align);
+        uint64_t end = range_end(&p->free[i]);
+
+        largest = max64(largest, base < end ? end - base : 0);
+    }
+    return largest;
 }
 
 static bool range_ok(const struct pages *p, const struct mem_range *r)

@@ -3,7 +3,8 @@
  * Host memory at boot: a map of free ranges, blocks for guests, and a pool of 4 KiB table pages.
  *
  * Order of calls: pages_init, pages_add..., pages_reserve..., pages_pool, then pages_take_block,
- * pages_take_low and pages_alloc in any order, then pages_freeze before the first guest runs.
+ * pages_take_low, pages_restrict and pages_alloc in any order, then pages_freeze before the first
+ * guest runs.
  * Nothing is ever given back. All of it runs on the boot CPU only.
  */
 #ifndef MM_PAGES_H
@@ -40,6 +41,7 @@ struct pages {
     uint64_t pool_base; /* 2 MiB-aligned */
     uint64_t pool_len;  /* bytes */
     uint64_t pool_used; /* bytes; pages are handed out in ascending order */
+    uint64_t missing;   /* bytes of the block that was asked for last; 0: it was found */
 };
 
 /*
@@ -91,6 +93,14 @@ MUST_CHECK enum err pages_take_block(struct pages *p, uint64_t size, uint64_t al
 MUST_CHECK enum err pages_take_low(struct pages *p, uint64_t *hpa);
 
 /*
+ * Leave free only what lies in one of these ranges: blocks and low pages come from nowhere else
+ * afterwards. The pool stays as it is. May drop the smallest piece as pages_add does.
+ *   ranges  n of them, in any order; they may overlap and be anything; only whole pages count
+ *   return  ERR_UNSUPPORTED before pages_pool, ERR_NOMEM frozen
+ */
+MUST_CHECK enum err pages_restrict(struct pages *p, const struct mem_range *ranges, unsigned n);
+
+/*
  * Take the next page of the pool and fill it with zeros (through phys_table).
  *   hpa     out: its address; unchanged on error
  *   return  ERR_NOMEM pool empty, or frozen; ERR_UNSUPPORTED before pages_pool
@@ -105,6 +115,12 @@ bool pages_is_table(const struct pages *p, uint64_t hpa);
 
 /* Bytes still free for blocks and low pages (the pool is not counted). */
 uint64_t pages_free_bytes(const struct pages *p);
+
+/* The same inside of a range; any values. */
+uint64_t pages_free_in(const struct pages *p, struct mem_range range);
+
+/* Bytes of the largest block that pages_take_block could give now. */
+uint64_t pages_largest_block(const struct pages *p, uint64_t align);
 
 /* The invariant: ranges ascending, aligned, apart, inside the width; the pool outside of them. */
 bool pages_ok(const struct pages *p);

@@ -47,8 +47,12 @@ WRITABLE = {
         "boot": "what the initialisation steps hand on; read-only when guests run"},
     "boot/multiboot2.S": {
         "*": "stack and page tables before there is any memory to allocate"},
+    "guest/load.c": {
+        "load_regions": "where the shared regions are, which belong to no one VM; set once at boot"},
     "guest/console.c": {
         "console": "the one console; has its own lock"},
+    "guest/dump.c": {
+        "dump": "the one table dump that the console can show; under its lock"},
 }
 
 # Files that may jump or call through a register, and why.

@@ -32,6 +32,7 @@ struct cpu {
     struct cpu *self; /* at offset 0: this_cpu() reads it through GS */
     uint32_t index;   /* in the boot report's order */
     uint32_t apic_id;
+    uint32_t physical_core; /* the same of all its hardware threads */
     uint64_t stack_top;
     atomic_bool online;
     bool usable; /* entered VMX root operation */

@@ -218,6 +218,14 @@ struct vcpu_memory {
     uint64_t access_hpa; /* that page */
 };
 
+/* A field of the control structure by the hardware's number for it: for the table dump. */
+struct vcpu_field {
+    uint32_t number;
+    uint64_t value;
+};
+
+#define VCPU_FIELDS_MAX 40
+
 struct vcpu_arch {
     uint64_t gpr[GPR_COUNT]; /* the entry code saves and loads these; first, at known offsets */
     uint64_t host_rsp;       /* what HOST_RSP holds now */
@@ -397,6 +405,13 @@ void vcpu_set_xcr0(struct vcpu_arch *a, uint64_t value);
 
 /* Change the TSC offset (guest wrote its TSC). */
 void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset);
+
+/*
+ * What decides which memory, ports and MSRs the guest reaches, as the hardware has it now. Fields
+ * that the processor does not have are left out. Changes nothing: also from an interrupt.
+ *   return  how many; 0: this core has not loaded the vCPU's control structure
+ */
+unsigned vcpu_get_fields(const struct vcpu_arch *a, struct vcpu_field out[VCPU_FIELDS_MAX]);
 
 /* Print the record of a guest that is being stopped: registers and why. */
 void vcpu_print(struct vcpu_arch *a);

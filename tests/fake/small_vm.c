@@ -1,3 +1,11 @@
+/* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/exit_task.c
+ * guest/intr.c guest/platform.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c
+ * guest/gmem.c guest/load.c guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
+ * guest/verify.c guest/vm.c guest/console.c guest/dump.c guest/firmware.c devices/fw_cfg.c
+ * devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
+ * devices/mc146818.c devices/ns16550.c devices/pci_host.c devices/reset_ports.c devices/watchdog.c
+ * arch/x86/insn.c lib/err.c lib/fmt.c lib/log.c lib/sha256.c mm/pages.c mm/ept.c mm/pt.c
+ * tests/fake/cpuid_fake.c tests/fake/host_fake.c tests/fake/phys_fake.c tests/fake/vcpu_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See the header. */
 #include "tests/fake/small_vm.h"
@@ -31,14 +39,18 @@ __asm__(".data\n"
         ".text\n");
 
 static const uint8_t image[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp back */
+static const uint8_t other[] = {'a', 'b', 'c'};
 static const uint16_t cores[] = {1, 2, 3};
 
 struct guest_config small_vm_config;
+struct guest_file small_vm_files[2];
 unsigned small_vm_vcpus = 1;
 const struct machine_config machine_config = {
     .name = "small",
     .guests = &small_vm_config,
     .guest_count = 1,
+    .files = small_vm_files,
+    .file_count = 2,
 };
 struct vm vms[1];
 
@@ -83,6 +95,15 @@ int small_vm_setup(void **state)
         .load_gpa = SMALL_VM_ENTRY,
         .entry_gpa = SMALL_VM_ENTRY,
         .exit_port = 0xf4,
+        .on_reset = {.action = GUEST_RESTART    },
+    };
+    small_vm_files[0] = (struct guest_file){
+        .data = {image, sizeof(image)},
+          .path = "build/image"
+    };
+    small_vm_files[1] = (struct guest_file){
+        .data = {other, sizeof(other)},
+          .path = "build/other"
     };
     assert_int_equal(vm_create(vm, 0, &pages, SMALL_VM_TSC_HZ, &problem), OK);
     phys_fake_add(vm->memory[0].hpa, SMALL_VM_MEMORY);
@@ -268,7 +289,7 @@ bool small_vm_ok(void)
     return i8259_ok(&vm->i8259) && i8254_ok(&vm->i8254) && ioapic_ok(&vm->ioapic) &&
            mc146818_ok(&vm->rtc) && ns16550_ok(&vm->uart) && acpi_pm_ok(&vm->pm) &&
            hpet_ok(&vm->hpet) && pci_host_ok(&vm->pci) && reset_ports_ok(&vm->reset_ports) &&
-           lapic_ok(&cpu->lapic) && !vm->lock.held;
+           watchdog_ok(&vm->watchdog) && lapic_ok(&cpu->lapic) && !vm->lock.held;
 }
 
 unsigned small_vm_logged(const char *text)

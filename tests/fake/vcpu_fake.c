@@ -435,6 +435,12 @@ void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset)
     a->tsc_offset = offset;
 }
 
+unsigned vcpu_get_fields(const struct vcpu_arch *a, struct vcpu_field out[VCPU_FIELDS_MAX])
+{
+    out[0] = (struct vcpu_field){0x201a, a->memory.eptp};
+    return 1;
+}
+
 void vcpu_print(struct vcpu_arch *a)
 {
     (void)a;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fuzz: arch/x86/insn.c; -lZydis */
+/* fuzz: arch/x86/insn.c; -lZydis; 17 */
 /*
  * The instruction decoder against Zydis: what it accepts, Zydis accepts with the same length,
  * memory access and operands; what Zydis takes for one of our forms, it accepts. Input: a byte for

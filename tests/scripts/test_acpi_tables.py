@@ -9,14 +9,16 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# Writes the area to stdout: acpi_tables_build(area, size, gpa, vcpus, hpet, dsdt).
+# Writes the area to stdout: acpi_tables_build(area, size, gpa, guest, dsdt).
 DUMP_C = """
 #include <stdio.h>
 #include "guest/acpi_tables.h"
 int main(void)
 {
+    static const struct guest_config guest = {
+        .vcpu_count = 4, .hpet = true, .watchdog_s = 60, .watchdog_port = 0x610};
     static uint8_t area[ACPI_AREA_SIZE];
-    if (acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, 4, true, dsdt_aml,
+    if (acpi_tables_build(area, sizeof(area), ACPI_AREA_GPA, &guest, dsdt_aml,
                           (size_t)(dsdt_aml_end - dsdt_aml)) != OK)
         return 1;
     return fwrite(area, 1, sizeof(area), stdout) != sizeof(area);
@@ -71,7 +73,7 @@ class AcpiTables(unittest.TestCase):
 
     def test_all_tables_are_there(self):
         self.assertEqual(self.area[:8], b"RSD PTR ")
-        self.assertEqual(set(self.tables()), {"XSDT", "FACP", "APIC", "HPET", "FACS", "DSDT"})
+        self.assertEqual(set(self.tables()), {"XSDT", "FACP", "APIC", "HPET", "WDAT", "FACS", "DSDT"})
         self.assertEqual(self.tables()["DSDT"], self.aml)
 
     def test_iasl_finds_nothing_wrong_in_any_table(self):

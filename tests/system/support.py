@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -59,6 +60,14 @@ def guest_lines(console, name):
     return result
 
 
+def take_dump(machine):
+    """Ask for a dump of all tables; the console with it, as bytes."""
+    start = machine.console.rfind("\n") + 1
+    machine.send("\x1dt")
+    machine.expect(r"^\[bulkhead\] dump \d+ end \d+\n", LONG)
+    return machine.console[start:].encode()
+
+
 def beats(console):
     """The numbers of the heartbeat guest's beats that were printed whole."""
     found = map(re.compile(r"beat (\d+): .* rtc [\d:]{8}$").match, guest_lines(console, "heartbeat"))
@@ -97,6 +106,17 @@ class SystemTest(unittest.TestCase):
     def expect_line(self, machine, regex, timeout=LONG):
         """Wait for a whole line of the console that matches."""
         return machine.expect(rf"^{regex}$", timeout)
+
+    def agrees(self, config, console):
+        """The second opinion on a dump of that config's machine; what it says."""
+        with tempfile.NamedTemporaryFile() as log:
+            log.write(console)
+            log.flush()
+            done = run("scripts/second_opinion", TREE / "build" / config / "manifest.json", log.name,
+                       check=False)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1:]),
+                         (0, ["second opinion: agrees"]), done.stdout + done.stderr)
+        return done.stdout
 
     def note(self, text):
         """Show a line with the test's result."""

@@ -34,11 +34,13 @@ class Map(SystemTest):
                    "memory 16 MiB: 25 passed, 0 failed")
         self.assertIn("\n[bulkhead] guest rom: powered off, core 0, resets 1,", self.machine.console)
 
-    def test_boot_report(self):
+    def test_partition_map(self):
         console = self.machine.console
-        self.assertRegex(console, r"guest flat: core 1, 3136 MiB at [0-9a-f]+, EPT")
-        self.assertRegex(console, r"guest flat: its RAM from 100000000 on: 65536 KiB at [0-9a-f]+\n")
-        self.assertRegex(console, r"guest rom: its ROM from fffc0000 on: 256 KiB at [0-9a-f]+\n")
+        self.assertRegex(console, r"\[bulkhead\] +100000000-1bfffffff   3072 MiB  flat RAM at 0\n")
+        self.assertRegex(console, r"\[bulkhead\] +[0-9a-f-]{19}     64 MiB  flat RAM at 100000000\n")
+        self.assertRegex(console, r"\[bulkhead\] +[0-9a-f-]{19}    640 KiB  rom RAM at 0\n")
+        self.assertRegex(console, r"\[bulkhead\] +[0-9a-f-]{19}  15616 KiB  rom RAM at c0000\n")
+        self.assertRegex(console, r"\[bulkhead\] +[0-9a-f-]{19}    256 KiB  rom ROM at fffc0000\n")
 
 
 class Linux(SystemTest):

@@ -40,12 +40,23 @@ class Refusals(SystemTest):
 
     def test_too_few_cores(self):
         text = self.refused("--firmware", BIOS, "--cpus", "1")
-        self.assertIn("guest heartbeat wants core 1, but this machine has 1 (0..0); change \"cpus\"",
-                      text)
+        self.assertIn("REFUSED: BH021: config/demo.yaml:19: guest heartbeat wants core 1, but this"
+                      ' machine has 1 (0..0); change "cpus"\n', text)
 
     def test_too_little_memory(self):
         text = self.refused("--firmware", BIOS, "--memory", "128")
-        self.assertIn("REFUSED: guest linux: no contiguous block of host memory", text)
+        self.assertRegex(text, r"REFUSED: BH032: config/demo\.yaml:11: the guests need 272 MiB of memory,"
+                         r' but only \d+ MiB are free for them; change "memory"\n')
+
+    def test_hardware_threads(self):
+        with boot("demo", BIOS, cpus=4, cpu_options="count=1:2:2") as machine:
+            self.assertEqual(machine.wait_end(LONG), "refused")
+            self.assertIn("\n[bulkhead] hardware threads of one physical core: 0+1, 2+3\n",
+                          machine.console)
+            self.assertIn(
+                "REFUSED: BH022: config/demo.yaml:19: guest heartbeat's core 1 and guest linux's core"
+                " 0 are hardware threads of one physical core; also config/demo.yaml:11;"
+                ' change "cpus", or set share_threads\n', machine.console)
 
 
 class RefusalsUefi(SystemTest):

@@ -3,7 +3,7 @@
 
 import re
 
-from support import BIOS, LONG, Shell, SystemTest, guest_lines
+from support import BIOS, LONG, Shell, SystemTest, guest_lines, take_dump
 
 SECOND = re.compile(r"second (\d+): (\d+) cycles, latest (\d+) us late, (\d+) overruns; "
                     r"speed (\d+) of (\d+) rpm$")
@@ -73,6 +73,9 @@ class TwoLinux(SystemTest):
         shell.ask("true")
         self.assertEqual(self.machine.console.count("[blue] linux guest: shell ready"), 1)
 
+    def test_second_opinion_agrees(self):
+        self.agrees("two-linux", take_dump(self.machine))
+
 
 class Firmware(SystemTest):
     cost = 40
@@ -84,6 +87,9 @@ class Firmware(SystemTest):
         machine.send("\r")
         machine.expect(r"Shell> ", LONG)
         machine.expect(r"^\[heartbeat\] beat \d+: ", LONG)
+
+    def test_second_opinion_agrees(self):
+        self.agrees("firmware", take_dump(self.machine))
 
 
 class RealTime(Servo):
@@ -103,6 +109,9 @@ class RealTime(Servo):
         self.machine.expect(rf"^\[servo\] second {last + SECONDS + 1}: .* rpm\n", LONG)
         # The one in between may have begun while Linux still started.
         self.check_seconds(self.machine, "servo", last + 2)
+
+    def test_second_opinion_agrees(self):
+        self.agrees("rt", take_dump(self.machine))
 
 
 class Eight(Servo):
@@ -130,3 +139,6 @@ class Eight(Servo):
         """A prime by its number is the same, whoever says it."""
         found = re.findall(r"prime number (\d+) is (\d+)\n", self.machine.console)
         self.assertEqual(len(dict(found)), len(set(found)))
+
+    def test_second_opinion_agrees(self):
+        self.agrees("eight", take_dump(self.machine))

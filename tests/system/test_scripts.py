@@ -8,10 +8,13 @@ class Scripts(SystemTest):
     cost = 20
 
     def test_config_compiler(self):
-        run("python3", "tests/scripts/test_gen_config.py")
+        run("python3", "tests/scripts/test_config.py")
 
     def test_acpi_tables(self):
         run("python3", "tests/scripts/test_acpi_tables.py")
+
+    def test_second_opinion(self):
+        run("python3", "tests/scripts/test_second_opinion.py")
 
     def test_partition_map(self):
         run("python3", "tests/scripts/test_map_svg.py")

@@ -46,11 +46,26 @@ static void make_dsdt(uint8_t dsdt[DSDT_LEN])
     dsdt[9] = (uint8_t)-sum(dsdt, DSDT_LEN);
 }
 
-static enum err build_at(struct machine *m, size_t size, uint64_t gpa, unsigned vcpus)
+/* With all that a guest can have. */
+static struct guest_config guest(unsigned vcpus)
+{
+    return (struct guest_config){
+        .vcpu_count = (uint16_t)vcpus, .hpet = true, .watchdog_s = 90, .watchdog_port = 0x6a0};
+}
+
+static enum err build_for(struct machine *m, size_t size, uint64_t gpa,
+                          const struct guest_config *g)
 {
     make_dsdt(m->dsdt);
     memset(m->area, 0xcc, sizeof(m->area));
-    return acpi_tables_build(m->area, size, gpa, vcpus, true, m->dsdt, sizeof(m->dsdt));
+    return acpi_tables_build(m->area, size, gpa, g, m->dsdt, sizeof(m->dsdt));
+}
+
+static enum err build_at(struct machine *m, size_t size, uint64_t gpa, unsigned vcpus)
+{
+    struct guest_config g = guest(vcpus);
+
+    return build_for(m, size, gpa, &g);
 }
 
 static void build(struct machine *m, unsigned vcpus)
@@ -276,24 +291,104 @@ static void test_hpet(void **state)
     assert_int_equal(hpet[40], 0);                   /* memory */
     assert_int_equal(get(hpet + 44, 8), 0xfed00000);
     assert_int_equal(hpet[52], 0); /* the only one */
+}
 
-    assert_int_equal(
-        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, false, m.dsdt, DSDT_LEN), OK);
-    assert_int_equal(get(table(&m, get(find_rsdp(&m) + 24, 8), "XSDT") + 4, 4), 36 + 2 * 8);
-    (void)find_table(&m, "APIC");
+static void test_only_devices_that_the_guest_has_are_in_the_xsdt(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    for (unsigned has = 0; has < 4; has++) {
+        struct guest_config g = guest(1);
+
+        g.hpet = (has & 1) != 0;
+        if ((has & 2) == 0)
+            g.watchdog_s = 0;
+        assert_int_equal(build_for(&m, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g), OK);
+        (void)find_table(&m, "FACP");
+        (void)find_table(&m, "APIC");
+        if ((has & 1) != 0)
+            (void)find_table(&m, "HPET");
+        if ((has & 2) != 0)
+            (void)find_table(&m, "WDAT");
+        assert_int_equal(get(table(&m, get(find_rsdp(&m) + 24, 8), "XSDT") + 4, 4),
+                         36 + 8 * (2 + has / 2 + has % 2));
+    }
+}
+
+/* "Watchdog Action Table": action, instruction; register's offset, bytes; value, mask. */
+static void test_wdat(void **state)
+{
+    static const struct {
+        uint8_t action, instruction, offset, bytes;
+        uint32_t value, mask;
+    } entries[] = {
+        {1,  2, 1, 1, 1, 0xff  }, /* kick */
+        {4,  1, 6, 2, 0, 0xffff}, /* seconds left */
+        {5,  1, 4, 2, 0, 0xffff}, /* count, */
+        {6,  3, 4, 2, 0, 0xffff}, /* which can be set */
+        {8,  0, 0, 1, 1, 0xff  }, /* running? */
+        {9,  2, 0, 1, 1, 0xff  },
+        {10, 0, 0, 1, 0, 0xff  }, /* stopped? */
+        {11, 2, 0, 1, 0, 0xff  },
+        {16, 0, 3, 1, 1, 0xff  }, /* will it end the guest's life? */
+        {17, 2, 3, 1, 1, 0xff  },
+        {32, 0, 2, 1, 1, 0xff  }, /* has it? */
+        {33, 2, 2, 1, 1, 0xff  },
+    };
+    struct machine m;
+    const uint8_t *wdat;
+
+    (void)state;
+    build(&m, 1);
+    wdat = find_table(&m, "WDAT");
+    assert_int_equal(get(wdat + 4, 4), 68 + 24 * 12);
+    assert_int_equal(get(wdat + 36, 4), 32);   /* header's length */
+    assert_int_equal(get(wdat + 40, 2), 0xff); /* no PCI device */
+    assert_int_equal(get(wdat + 42, 3), 0xffffff);
+    assert_int_equal(get(wdat + 48, 4), 1000); /* ms */
+    assert_int_equal(get(wdat + 52, 4), 90);
+    assert_int_equal(get(wdat + 56, 4), 1);
+    assert_int_equal(wdat[60], 1); /* enabled */
+    assert_int_equal(get(wdat + 64, 4), 12);
+    for (unsigned i = 0; i < 12; i++) {
+        const uint8_t *e = wdat + 68 + 24 * i;
+
+        assert_int_equal(e[0], entries[i].action);
+        assert_int_equal(e[1], entries[i].instruction);
+        assert_int_equal(e[4], 1); /* I/O ports */
+        assert_int_equal(e[5], 8 * entries[i].bytes);
+        assert_int_equal(e[7], entries[i].bytes); /* 1: a byte, 2: a word */
+        assert_int_equal(get(e + 8, 8), 0x6a0 + entries[i].offset);
+        assert_int_equal(get(e + 16, 4), entries[i].value);
+        assert_int_equal(get(e + 20, 4), entries[i].mask);
+    }
+}
+
+/* The chip's count has 16 bits. */
+static void test_wdat_of_a_long_watchdog(void **state)
+{
+    struct guest_config g = guest(1);
+    struct machine m;
+
+    (void)state;
+    g.watchdog_s = 0x10000;
+    assert_int_equal(build_for(&m, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g), OK);
+    assert_int_equal(get(find_table(&m, "WDAT") + 52, 4), 0xffff);
 }
 
 static void test_too_small_areas_are_refused_untouched(void **state)
 {
+    struct guest_config g = guest(1);
     struct machine m;
     bool fitted = false;
 
     (void)state;
     make_dsdt(m.dsdt);
-    for (size_t size = 0; size <= 1024; size += 64) {
+    for (size_t size = 0; size <= 2048; size += 64) {
         uint8_t *area = calloc(1, size + 1);
         uint8_t *exact = realloc(area, size ? size : 1);
-        enum err e = acpi_tables_build(exact, size, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN);
+        enum err e = acpi_tables_build(exact, size, ACPI_AREA_GPA, &g, m.dsdt, DSDT_LEN);
 
         assert_true(e == OK || (e == ERR_NOMEM && !fitted && (size == 0 || exact[0] == 0)));
         fitted = e == OK;
@@ -304,23 +399,22 @@ static void test_too_small_areas_are_refused_untouched(void **state)
 
 static void test_bad_dsdts_are_refused(void **state)
 {
+    struct guest_config g = guest(1);
     struct machine m;
 
     (void)state;
     make_dsdt(m.dsdt);
     assert_int_equal(
-        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN - 1),
+        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g, m.dsdt, DSDT_LEN - 1),
         ERR_FORMAT);
-    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, 35),
+    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g, m.dsdt, 35),
                      ERR_FORMAT);
     m.dsdt[50]++;
-    assert_int_equal(
-        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN),
-        ERR_CHECKSUM);
+    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g, m.dsdt, DSDT_LEN),
+                     ERR_CHECKSUM);
     m.dsdt[0] = 'S';
-    assert_int_equal(
-        acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, 1, true, m.dsdt, DSDT_LEN),
-        ERR_FORMAT);
+    assert_int_equal(acpi_tables_build(m.area, ACPI_AREA_SIZE, ACPI_AREA_GPA, &g, m.dsdt, DSDT_LEN),
+                     ERR_FORMAT);
 }
 
 int main(void)
@@ -335,6 +429,9 @@ int main(void)
         cmocka_unit_test(test_unused_bytes_are_zero),
         cmocka_unit_test(test_bad_arguments_are_refused),
         cmocka_unit_test(test_hpet),
+        cmocka_unit_test(test_only_devices_that_the_guest_has_are_in_the_xsdt),
+        cmocka_unit_test(test_wdat),
+        cmocka_unit_test(test_wdat_of_a_long_watchdog),
         cmocka_unit_test(test_too_small_areas_are_refused_untouched),
         cmocka_unit_test(test_bad_dsdts_are_refused),
     };

@@ -1,4 +1,5 @@
-/* unit: guest/request.c lib/fmt.c lib/log.c tests/fake/host_fake.c */
+/* unit: guest/dump.c guest/request.c lib/fmt.c lib/log.c tests/fake/host_fake.c
+ * tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The shared console with three guests, "linux" having the keyboard. guest/console.c is included,
@@ -36,6 +37,13 @@ const char *vm_state_name(const struct vm *vm)
 {
     (void)vm;
     return "running";
+}
+
+unsigned vcpu_get_fields(const struct vcpu_arch *a, struct vcpu_field out[VCPU_FIELDS_MAX])
+{
+    (void)a;
+    (void)out;
+    return 0;
 }
 
 static void start(bool interrupts)
@@ -468,8 +476,8 @@ static void test_other_escaped_keys_give_help(void **state)
         assert_non_null(strstr(host_fake.text, "Ctrl-] 1..3"));
         assert_non_null(strstr(host_fake.text, "1 linux (keyboard)\r\n"));
         assert_non_null(strstr(host_fake.text, "2 rtos\r\n"));
-        assert_non_null(
-            strstr(host_fake.text, "guest rtos: running, core 1, resets 0, unclaimed I/O 3"));
+        assert_non_null(strstr(host_fake.text, "guest rtos: running, core 1, resets 0, restarts 0, "
+                                               "unclaimed I/O 3"));
         assert_non_null(strstr(host_fake.text, "guest rtos: exits: cpuid 12\r\n"));
         assert_non_null(strstr(host_fake.text, "guest linux: exits: none\r\n"));
         host_fake_clear_text();

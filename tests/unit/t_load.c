@@ -1,5 +1,6 @@
-/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/acpi_tables.c devices/mc146818.c
- * mm/ept.c mm/pt.c mm/pages.c tests/fake/phys_fake.c */
+/* unit: guest/load.c guest/gmem.c guest/load_linux.c guest/load_multiboot.c
+ * guest/multiboot_info.c guest/acpi_tables.c devices/mc146818.c mm/ept.c mm/pt.c mm/pages.c
+ * tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's memory: which host blocks it gets, what its addresses reach, what a start puts there.
  */
@@ -19,6 +20,7 @@
 #include "guest/gmem.h"
 #include "guest/load.h"
 #include "guest/vm.h"
+#include "mm/phys.h"
 #include "tests/fake/phys_fake.h"
 
 #define POOL    (2 * MIB)
@@ -26,6 +28,14 @@
 
 static struct vm vm;
 static struct guest_config config;
+static struct guest_share shares[CONFIG_SHARES_MAX + 1];
+static struct region_config regions[CONFIG_REGIONS_MAX + 1];
+const struct machine_config machine_config = {
+    .guests = &config,
+    .guest_count = 1,
+    .regions = regions,
+    .region_count = CONFIG_REGIONS_MAX + 1,
+};
 static struct pages pages;
 static uint8_t rom[ROM_LEN];
 static bool page_1g;
@@ -63,6 +73,8 @@ static int setup(void **state)
     memset(&vm, 0, sizeof(vm));
     for (size_t i = 0; i < sizeof(rom); i++)
         rom[i] = (uint8_t)(i * 7 + i / 256);
+    memset(regions, 0, sizeof(regions));
+    memset(load_regions, 0, sizeof(load_regions));
     config = (struct guest_config){
         .name = "g",
         .type = GUEST_FLAT,
@@ -104,13 +116,13 @@ static enum err create(void)
     assert_non_null(problem);
     assert_true(vm.memory_count <= VM_RANGES_MAX);
     if (e == OK)
-        assert_true(ept_ok(&vm.ept, vm.memory, vm.memory_count));
+        assert_true(ept_ok(&vm.ept, vm.memory, vm_mapped_count(&vm)));
     return e;
 }
 
 static void expect_range(unsigned i, uint64_t gpa, uint64_t hpa, uint64_t len, unsigned perms)
 {
-    assert_true(i < vm.memory_count);
+    assert_true(i < vm_mapped_count(&vm));
     assert_int_equal(vm.memory[i].gpa, gpa);
     assert_int_equal(vm.memory[i].hpa, hpa);
     assert_int_equal(vm.memory[i].len, len);
@@ -333,6 +345,237 @@ static void test_the_two_ranges_are_different_memory(void **state)
     assert_int_equal(value, high);
 }
 
+/* --- shared regions --------------------------------------------------------------------------- */
+
+#define RING_GPA 0xd0000000ull
+
+/* A host with 64 MiB, in which every byte is 5AH. */
+static void make_host(void)
+{
+    static uint8_t dirt[PAGE_2M];
+
+    memset(dirt, 0x5a, sizeof(dirt));
+    host(16 * MIB, 64 * MIB);
+    assert_int_equal(pages_pool(&pages, POOL), OK);
+    phys_fake_pool(pages.pool_base, POOL);
+    phys_fake_add(16 * MIB, 64 * MIB);
+    for (uint64_t at = 16 * MIB; at < 80 * MIB; at += PAGE_2M)
+        phys_fake_write(at, dirt, sizeof(dirt));
+}
+
+static enum err create_region(uint32_t index, uint64_t len)
+{
+    const char *problem = NULL;
+
+    regions[index] = (struct region_config){.name = "ring", .len = len};
+    enum err e = load_create_region(index, &pages, &problem);
+
+    assert_non_null(problem);
+    return e;
+}
+
+static void share(unsigned region, uint64_t gpa, bool write)
+{
+    shares[config.share_count++] =
+        (struct guest_share){.region = (uint16_t)region, .gpa = gpa, .write = write};
+    config.shares = shares;
+}
+
+static void test_share_is_mapped_with_its_rights_only(void **state)
+{
+    struct ept_view view;
+
+    (void)state;
+    make_host();
+    assert_int_equal(create_region(0, 64 * KIB), OK);
+    assert_int_equal(create_region(1, 2 * MIB), OK);
+    share(0, RING_GPA, true);
+    share(1, RING_GPA + 2 * MIB, false);
+    assert_int_equal(create(), OK);
+    assert_int_equal(vm.memory_count, 1);
+    assert_int_equal(vm.share_count, 2);
+    assert_int_equal(ept_walk(&vm.ept, RING_GPA + 0x1234, &view), OK);
+    assert_int_equal(view.hpa, load_regions[0].base + 0x1234);
+    assert_int_equal(view.perms, EPT_R | EPT_W);
+    assert_int_equal(view.memory, EPT_WB);
+    assert_int_equal(ept_walk(&vm.ept, RING_GPA + 2 * MIB, &view), OK);
+    assert_int_equal(view.hpa, load_regions[1].base);
+    assert_int_equal(view.perms, EPT_R);
+    assert_int_equal(view.size, PAGE_2M);
+    assert_false(is_mapped(RING_GPA - 1));
+    assert_false(is_mapped(RING_GPA + 64 * KIB));
+    assert_false(is_mapped(RING_GPA + 4 * MIB));
+    assert_int_equal(load_regions[0].len, 64 * KIB);
+    assert_int_equal(load_regions[1].len, 2 * MIB);
+}
+
+static void test_share_is_cleared_once_and_kept_over_a_start(void **state)
+{
+    struct vcpu_start start;
+    uint64_t value = 0x1122334455667788;
+
+    (void)state;
+    make_host();
+    assert_int_equal(create_region(0, 64 * KIB), OK);
+    for (uint64_t at = 0; at < 64 * KIB; at++)
+        assert_int_equal(*(uint8_t *)phys_window(load_regions[0].base + at), 0);
+    assert_int_equal(*(uint8_t *)phys_window(load_regions[0].base - 1), 0x5a);
+    share(0, RING_GPA, true);
+    assert_int_equal(create(), OK);
+    phys_fake_write(load_regions[0].base + 8, &value, 8);
+    for (unsigned life = 0; life < 2; life++) {
+        assert_int_equal(load_start(&vm, &start), OK);
+        assert_memory_equal(phys_window(load_regions[0].base + 8), &value, 8);
+    }
+}
+
+/* Operands of instructions are read there; nothing else is, and nothing is written. */
+static void test_share_is_not_the_guests_memory(void **state)
+{
+    uint64_t value = 0x1122334455667788;
+    uint64_t got = 0;
+
+    (void)state;
+    make_host();
+    assert_int_equal(create_region(0, 64 * KIB), OK);
+    share(0, RING_GPA, true);
+    assert_int_equal(create(), OK);
+    phys_fake_write(load_regions[0].base, &value, 8);
+    assert_false(gmem_read(&vm, RING_GPA, &got, 8));
+    assert_false(gmem_write(&vm, RING_GPA, &got, 8));
+    assert_false(gmem_fill(&vm, RING_GPA, &got, 8));
+    assert_false(gmem_exchange(&vm, RING_GPA, 8, value, 0));
+    assert_memory_equal(phys_window(load_regions[0].base), &value, 8);
+    assert_true(gmem_read_operand(&vm, RING_GPA, &got, 8));
+    assert_int_equal(got, value);
+    assert_true(gmem_read_operand(&vm, RING_GPA + 64 * KIB - 8, &got, 8));
+    assert_false(gmem_read_operand(&vm, RING_GPA + 64 * KIB - 7, &got, 8));
+    assert_false(gmem_read_operand(&vm, RING_GPA - 1, &got, 8));
+    assert_true(gmem_read_operand(&vm, 0, &got, 8));
+}
+
+static void test_shares_of_two_guests_are_the_same_memory(void **state)
+{
+    uint64_t base;
+
+    (void)state;
+    make_host();
+    assert_int_equal(create_region(0, 64 * KIB), OK);
+    share(0, RING_GPA, true);
+    assert_int_equal(create(), OK);
+    assert_int_equal(vm.memory[1].perms, EPT_R | EPT_W);
+    base = vm.memory[1].hpa;
+    memset(&vm, 0, sizeof(vm));
+    vm.config = &config;
+    config.share_count = 0;
+    share(0, 4 * GIB, false);
+    assert_int_equal(create(), OK);
+    expect_range(1, 4 * GIB, base, 64 * KIB, EPT_R);
+}
+
+static void expect_share(uint64_t gpa, enum err e)
+{
+    memset(&vm, 0, sizeof(vm));
+    vm.config = &config;
+    config.share_count = 0;
+    share(0, gpa, false);
+    assert_int_equal(create(), e);
+}
+
+static void test_places_for_a_share(void **state)
+{
+    (void)state;
+    config.memory = 2 * MIB;
+    config.load_gpa = MIB;
+    make_host();
+    assert_int_equal(create_region(0, 64 * KIB), OK);
+    expect_share(2 * MIB - 4096, ERR_OVERLAP); /* its RAM */
+    expect_share(0, ERR_OVERLAP);
+    expect_share(2 * MIB, OK);
+    expect_share(RING_GPA + 1, ERR_ALIGN);
+    expect_share(0xfec00000 - 64 * KIB, OK);
+    expect_share(0xfec00000 - 64 * KIB + 4096, ERR_OVERLAP);
+    expect_share(0xfee00000, ERR_OVERLAP);
+    expect_share(4 * GIB - 4096, ERR_OVERLAP);
+    expect_share(4 * GIB, OK);
+    expect_share(BIT(39) - 64 * KIB, OK);
+    expect_share(BIT(39), ERR_RANGE);
+    expect_share(0 - 64 * KIB, ERR_RANGE);
+}
+
+static void test_regions_that_cannot_be(void **state)
+{
+    (void)state;
+    make_host();
+    assert_int_equal(create_region(0, 0), ERR_RANGE);
+    assert_int_equal(create_region(0, 4097), ERR_RANGE);
+    assert_int_equal(create_region(0, GIB + 4096), ERR_RANGE);
+    assert_int_equal(create_region(0, GIB), ERR_NOMEM);
+    assert_int_equal(pages.missing, GIB);
+    assert_int_equal(create_region(CONFIG_REGIONS_MAX, 4096), ERR_RANGE);
+    assert_int_equal(create_region(CONFIG_REGIONS_MAX - 1, 4096), OK);
+    share(CONFIG_REGIONS_MAX - 1, RING_GPA, true);
+    share(CONFIG_REGIONS_MAX - 1, RING_GPA + MIB, true);
+    assert_int_equal(create_region(CONFIG_REGIONS_MAX - 1, 4096), ERR_RANGE); /* two writers */
+}
+
+static void test_shares_that_cannot_be(void **state)
+{
+    (void)state;
+    make_host();
+    share(CONFIG_REGIONS_MAX, RING_GPA, false);
+    assert_int_equal(create(), ERR_NOTFOUND);
+    shares[0].region = UINT16_MAX;
+    memset(&vm, 0, sizeof(vm));
+    vm.config = &config;
+    assert_int_equal(create(), ERR_NOTFOUND);
+    config.share_count = CONFIG_SHARES_MAX + 1;
+    memset(&vm, 0, sizeof(vm));
+    vm.config = &config;
+    assert_int_equal(create(), ERR_RANGE);
+}
+
+static void test_host_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(load_host_bytes(&config), 16 * MIB);
+    config.type = GUEST_FIRMWARE;
+    config.kernel = (struct guest_image){rom, ROM_LEN};
+    assert_int_equal(load_host_bytes(&config), 16 * MIB + ROM_LEN);
+}
+
+/* --- multiboot -------------------------------------------------------------------------------- */
+
+/* A Multiboot kernel that is nothing but its header; guest/load_multiboot.c has its own tests. */
+static void test_multiboot_starts_with_its_two_registers(void **state)
+{
+    static const uint32_t header[] = {
+        0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x200000, 0x200000, 0, 0x201000, 0x200004};
+    uint32_t seen[ARRAY_LEN(header)];
+    struct vcpu_start start;
+    char rsdp[8];
+
+    (void)state;
+    config.type = GUEST_MULTIBOOT;
+    host(16 * MIB, 64 * MIB);
+    assert_int_equal(create(), ERR_FORMAT);
+    config.kernel = (struct guest_image){(const uint8_t *)header, sizeof(header)};
+    assert_int_equal(create(), OK);
+    phys_fake_add(16 * MIB, 64 * MIB);
+    for (unsigned life = 0; life < 2; life++) {
+        assert_int_equal(load_start(&vm, &start), OK);
+        assert_int_equal(start.mode, START_PROTECTED32);
+        assert_int_equal(start.rip, 0x200004);
+        assert_int_equal(start.rax, 0x2badb002);
+        assert_int_equal(start.rbx, 0x9e000);
+        assert_true(gmem_read(&vm, 0x200000, seen, sizeof(seen)));
+        assert_memory_equal(seen, header, sizeof(seen));
+        assert_true(gmem_read(&vm, ACPI_AREA_GPA, rsdp, sizeof(rsdp)));
+        assert_memory_equal(rsdp, "RSD PTR ", sizeof(rsdp));
+        assert_true(gmem_write(&vm, 0x200000, rom, sizeof(seen)));
+    }
+}
+
 /* --- firmware --------------------------------------------------------------------------------- */
 
 static void make_firmware(uint64_t rom_len)
@@ -498,6 +741,15 @@ int main(void)
         T(test_images_that_do_not_fit),
         T(test_access_ends_with_each_range),
         T(test_the_two_ranges_are_different_memory),
+        T(test_share_is_mapped_with_its_rights_only),
+        T(test_share_is_cleared_once_and_kept_over_a_start),
+        T(test_share_is_not_the_guests_memory),
+        T(test_shares_of_two_guests_are_the_same_memory),
+        T(test_places_for_a_share),
+        T(test_regions_that_cannot_be),
+        T(test_shares_that_cannot_be),
+        T(test_host_bytes),
+        T(test_multiboot_starts_with_its_two_registers),
         T(test_firmware_map),
         T(test_firmware_with_memory_on_both_sides),
         T(test_firmware_starts_at_the_reset_vector),

@@ -313,6 +313,100 @@ static void test_low_page_is_below_640k(void **state)
     assert_true(pages_ok(&p));
 }
 
+static void restrict_to(const struct mem_range *ranges, unsigned n)
+{
+    assert_int_equal(pages_restrict(&p, ranges, n), OK);
+    assert_true(pages_ok(&p));
+}
+
+static void test_restrict_leaves_the_common_part(void **state)
+{
+    /* Out of order; one over a hole, two that overlap, one where nothing is. */
+    static const struct mem_range ranges[] = {
+        {5 * GIB,            MIB            },
+        {3 * GIB - 64 * MIB, GIB + 128 * MIB},
+        {5 * GIB + MIB / 2,  MIB            },
+        {100 * GIB,          GIB            },
+    };
+    uint64_t hpa = 0;
+
+    (void)state;
+    add_pc();
+    assert_int_equal(pages_restrict(&p, ranges, 4), ERR_UNSUPPORTED);
+    assert_int_equal(pages_pool(&p, 2 * MIB), OK); /* at 3 GiB - 2 MiB */
+    restrict_to(ranges, 4);
+    assert_int_equal(p.count, 3);
+    expect_range(0, 3 * GIB - 64 * MIB, 62 * MIB);
+    expect_range(1, 4 * GIB, 64 * MIB);
+    expect_range(2, 5 * GIB, 3 * MIB / 2);
+    assert_int_equal(p.pool_base, 3 * GIB - 2 * MIB);
+    assert_int_equal(pages_take_low(&p, &hpa), ERR_NOMEM);
+    assert_int_equal(pages_take_block(&p, 64 * MIB, 4096, &hpa), OK);
+    assert_int_equal(hpa, 4 * GIB);
+    assert_int_equal(pages_take_block(&p, 63 * MIB, 4096, &hpa), ERR_NOMEM);
+    restrict_to(NULL, 0);
+    assert_int_equal(p.count, 0);
+}
+
+static void test_restrict_counts_whole_pages_and_believes_nothing(void **state)
+{
+    static const struct mem_range odd[] = {
+        {MIB + 1,           0x2fff    }, /* 101000..103fff */
+        {4 * GIB - 1,       0x1001    }, /* 100000000..100000fff */
+        {8 * GIB + 0x800,   UINT64_MAX}, /* wraps: up to the end of memory */
+        {UINT64_MAX - 0xff, 0x1000    },
+        {6 * GIB + 0x800,   0xfff     }, /* no whole page */
+        {7 * GIB,           0         },
+    };
+
+    (void)state;
+    add_pc();
+    assert_int_equal(pages_pool(&p, 2 * MIB), OK);
+    for (unsigned i = 3; i < 6; i++)
+        assert_int_equal(pages_free_in(&p, odd[i]), 0);
+    assert_int_equal(pages_free_in(&p, odd[0]), 0x2000);
+    assert_int_equal(pages_free_in(&p, odd[2]), GIB - 0x1000);
+    restrict_to(odd, 6);
+    assert_int_equal(p.count, 3);
+    expect_range(0, MIB + 0x1000, 0x2000);
+    expect_range(1, 4 * GIB, 0x1000);
+    expect_range(2, 8 * GIB + 0x1000, GIB - 0x1000);
+    assert_int_equal(pages_free_bytes(&p), 0x2000 + 0x1000 + GIB - 0x1000);
+}
+
+static void test_restrict_into_too_many_pieces_loses_the_smallest(void **state)
+{
+    struct mem_range ranges[PAGES_RANGES_MAX + 1];
+
+    (void)state;
+    add(MIB, GIB);
+    assert_int_equal(pages_pool(&p, 2 * MIB), OK);
+    for (unsigned i = 0; i < PAGES_RANGES_MAX + 1; i++)
+        ranges[i] = (struct mem_range){(i + 1) * MIB, i == 7 ? 0x1000 : 0x2000};
+    restrict_to(ranges, PAGES_RANGES_MAX + 1);
+    assert_int_equal(p.count, PAGES_RANGES_MAX);
+    assert_int_equal(p.dropped, 0x1000);
+    expect_range(7, 9 * MIB, 0x2000);
+}
+
+static void test_largest_block_is_what_can_be_taken(void **state)
+{
+    uint64_t hpa = 0;
+
+    (void)state;
+    assert_int_equal(pages_largest_block(&p, 4096), 0);
+    add(0x1000, 3 * MIB - 0x1000); /* 2 MiB of it are above 1 MiB, not aligned to 2 MiB */
+    add(16 * MIB, 2 * MIB);
+    assert_int_equal(pages_pool(&p, 2 * MIB), OK);
+    assert_int_equal(pages_largest_block(&p, 4096), 2 * MIB);
+    assert_int_equal(pages_largest_block(&p, PAGE_2M), MIB);
+    assert_int_equal(pages_take_block(&p, MIB + 0x1000, PAGE_2M, &hpa), ERR_NOMEM);
+    assert_int_equal(p.missing, MIB + 0x1000);
+    assert_int_equal(pages_take_block(&p, MIB, PAGE_2M, &hpa), OK);
+    assert_int_equal(p.missing, 0);
+    assert_int_equal(hpa, 2 * MIB);
+}
+
 static void test_nothing_is_given_after_freeze(void **state)
 {
     uint64_t hpa = 7;
@@ -326,6 +420,7 @@ static void test_nothing_is_given_after_freeze(void **state)
     assert_int_equal(pages_take_low(&p, &hpa), ERR_NOMEM);
     assert_int_equal(pages_add(&p, 0, MIB), ERR_UNSUPPORTED);
     assert_int_equal(pages_reserve(&p, 0, MIB), ERR_UNSUPPORTED);
+    assert_int_equal(pages_restrict(&p, NULL, 0), ERR_NOMEM);
     assert_int_equal(hpa, 7);
 }
 
@@ -426,6 +521,15 @@ static void random_call(void)
     case 7: e = pages_take_block(&p, rnd_odd(), BIT(rnd() % 64), &hpa); break;
     case 8:
     case 9: e = pages_take_block(&p, (rnd() % 64) * 4096, PAGE_2M, &hpa); break;
+    case 10: {
+        struct mem_range ranges[2] = {
+            {rnd_odd(), rnd_odd()},
+            {rnd_odd(), rnd_odd()}
+        };
+
+        e = pages_restrict(&p, ranges, 2);
+        break;
+    }
     default: e = pages_add(&p, rnd_odd(), rnd_odd()); break;
     }
     (void)e;
@@ -499,6 +603,10 @@ int main(void)
         T(test_block_arguments_are_checked),
         T(test_no_block_below_1m),
         T(test_low_page_is_below_640k),
+        T(test_restrict_leaves_the_common_part),
+        T(test_restrict_counts_whole_pages_and_believes_nothing),
+        T(test_restrict_into_too_many_pieces_loses_the_smallest),
+        T(test_largest_block_is_what_can_be_taken),
         T(test_nothing_is_given_after_freeze),
         T(test_ok_sees_a_broken_map),
         T(test_random_maps_agree_with_a_page_by_page_model),

@@ -1,11 +1,4 @@
-/* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c
- * guest/exit_task.c guest/intr.c guest/platform.c guest/ipi.c guest/request.c guest/msr.c
- * guest/linear.c guest/gva.c guest/gmem.c guest/load.c guest/vm.c guest/console.c
- * guest/load_linux.c guest/acpi_tables.c guest/firmware.c devices/fw_cfg.c devices/hpet.c
- * devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
- * devices/mc146818.c devices/ns16550.c devices/pci_host.c devices/reset_ports.c arch/x86/insn.c
- * lib/err.c lib/fmt.c lib/log.c mm/pages.c mm/ept.c mm/pt.c tests/fake/cpuid_fake.c
- * tests/fake/host_fake.c tests/fake/phys_fake.c tests/fake/small_vm.c tests/fake/vcpu_fake.c */
+/* unit: tests/fake/small_vm.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the guest's CPU is: CPUID, MSRs, control registers, XCR0. Expected values: SDM 2A "CPUID",

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/fit.h"
+
+#include <stdarg.h>
+
+#include "arch/x86/cpu.h"
+#include "guest/load.h"
+#include "guest/vm.h"
+#include "lib/bits.h"
+#include "lib/fmt.h"
+#include "lib/log.h"
+
+/* Of the memory that a machine is said to have, firmware and graphics may keep so much: 1/4. */
+#define FIRMWARE_SHARE 4
+
+/* line 0: not known. */
+static NORETURN void refuse_at(const char *code, unsigned line, const char *fmt, ...) PRINTF(3, 4);
+
+static void refuse_at(const char *code, unsigned line, const char *fmt, ...)
+{
+    char text[200];
+    char at[16] = "";
+    va_list args;
+
+    va_start(args, fmt);
+    fmt_vprint(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (line != 0)
+        fmt_print(at, sizeof(at), ":%u", line);
+    refuse("%s: %s%s: %s", code, machine_config.source, at, text);
+}
+
+/* --- cores ------------------------------------------------------------------------------------ */
+
+unsigned fit_core_max(void)
+{
+    unsigned cores = machine_config.cores;
+
+    return cores != 0 && cores < CPU_MAX ? cores : CPU_MAX;
+}
+
+void fit_cores(void)
+{
+    if (cpu_count < machine_config.cores)
+        refuse_at("BH021", machine_config.cores_line,
+                  "it is for a machine with %u cores, but this machine has %u (0..%u); "
+                  "change \"cores\"",
+                  machine_config.cores, cpu_count, cpu_count - 1);
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        const struct guest_config *c = &machine_config.guests[i];
+
+        for (uint32_t n = 0; n < c->vcpu_count; n++) {
+            if (c->cores[n] >= cpu_count)
+                refuse_at("BH021", c->cpus_line,
+                          "guest %s wants core %u, but this machine has %u (0..%u); "
+                          "change \"cpus\"",
+                          c->name, c->cores[n], cpu_count, cpu_count - 1);
+        }
+    }
+}
+
+/* Of a core and those before it: the first that is a thread of the same physical core. */
+static unsigned first_thread(unsigned core)
+{
+    unsigned i = 0;
+
+    while (cpu_list[i]->physical_core != cpu_list[core]->physical_core)
+        i++;
+    return i;
+}
+
+/* "0+1, 2+3" */
+static size_t describe_threads(char *buf, size_t size)
+{
+    size_t len = 0;
+
+    for (unsigned first = 0; first < cpu_count; first++) {
+        unsigned threads = 0;
+
+        for (unsigned i = first + 1; i < cpu_count && first_thread(first) == first; i++) {
+            if (first_thread(i) != first)
+                continue;
+            if (threads++ == 0)
+                len += fmt_print(buf + len, size - len, "%s%u", len == 0 ? "" : ", ", first);
+            len += fmt_print(buf + len, size - len, "+%u", i);
+        }
+    }
+    return len;
+}
+
+static void check_threads(unsigned a, unsigned b)
+{
+    uint32_t index_a, index_b, vcpu;
+
+    if (!vm_on_core(a, &index_a, &vcpu) || !vm_on_core(b, &index_b, &vcpu) || index_a == index_b)
+        return;
+    const struct guest_config *guest_a = &machine_config.guests[index_a];
+    const struct guest_config *guest_b = &machine_config.guests[index_b];
+
+    refuse_at("BH022", guest_b->cpus_line,
+              "guest %s's core %u and guest %s's core %u are hardware threads of one physical "
+              "core; also %s:%u; change \"cpus\", or set share_threads",
+              guest_b->name, b, guest_a->name, a, machine_config.source, guest_a->cpus_line);
+}
+
+void fit_threads(void)
+{
+    char text[200];
+
+    if (describe_threads(text, sizeof(text)) == 0)
+        return;
+    log_line("hardware threads of one physical core: %s", text);
+    for (unsigned b = 0; b < cpu_count && !machine_config.share_threads; b++) {
+        for (unsigned a = 0; a < b; a++) {
+            if (cpu_list[a]->physical_core == cpu_list[b]->physical_core)
+                check_threads(a, b);
+        }
+    }
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void check_ram(uint64_t ram_len)
+{
+    uint64_t said = machine_config.memory;
+
+    if (ram_len < said - said / FIRMWARE_SHARE)
+        refuse_at("BH032", machine_config.memory_line,
+                  "it is for a machine with %lu MiB of memory, but this machine has %lu MiB; "
+                  "change \"memory\"",
+                  said / MIB, ram_len / MIB);
+}
+
+static void apply_ranges(struct pages *p)
+{
+    struct mem_range ranges[CONFIG_RANGES_MAX];
+    unsigned n = machine_config.range_count;
+
+    if (n > CONFIG_RANGES_MAX)
+        refuse_at("BH033", machine_config.ranges_line, "%u ranges; at most %u are possible", n,
+                  CONFIG_RANGES_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        const struct host_range *r = &machine_config.ranges[i];
+
+        ranges[i] = (struct mem_range){.base = r->base, .len = r->len};
+        if (pages_free_in(p, ranges[i]) == 0)
+            refuse_at("BH033", machine_config.ranges_line,
+                      "this machine has no free memory from %lx to %lx; change \"ranges\"", r->base,
+                      r->base + r->len - 1);
+    }
+    if (n == 0)
+        return;
+    if (pages_restrict(p, ranges, n) != OK)
+        panic("ranges after the freeze");
+    log_line("memory: %lu MiB free in the config's ranges", pages_free_bytes(p) / MIB);
+}
+
+static void check_sum(const struct pages *p)
+{
+    struct mem_range for_blocks = {.base = PAGES_BLOCK_MIN, .len = UINT64_MAX - PAGES_BLOCK_MIN};
+    uint64_t has = pages_free_in(p, for_blocks);
+    uint64_t need = 0;
+    const struct guest_config *largest = &machine_config.guests[0];
+
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        const struct guest_config *c = &machine_config.guests[i];
+
+        need += load_host_bytes(c);
+        if (c->memory > largest->memory)
+            largest = c;
+    }
+    for (uint32_t i = 0; i < machine_config.region_count; i++)
+        need += machine_config.regions[i].len;
+    if (need > has)
+        refuse_at("BH032", largest->memory_line,
+                  "the guests need %lu MiB of memory, but only %lu MiB are free for them; "
+                  "change \"memory\"",
+                  align_up(need, MIB) / MIB, has / MIB);
+}
+
+void fit_memory(struct pages *p, uint64_t ram_len)
+{
+    check_ram(ram_len);
+    apply_ranges(p);
+    check_sum(p);
+}
+
+void fit_refuse_block(const struct pages *p, unsigned line, const char *key, const char *what,
+                      const char *name, const char *problem)
+{
+    uint64_t align = p->missing >= PAGE_2M ? PAGE_2M : PAGE_SIZE; /* as guest/load.c asks */
+    uint64_t unit = p->missing % MIB == 0 ? MIB : KIB;
+
+    refuse_at("BH033", line,
+              "%s %s: %s: it takes %lu %s, the largest free one has %lu; change \"%s\"", what, name,
+              problem, p->missing / unit, unit == MIB ? "MiB" : "KiB",
+              pages_largest_block(p, align) / unit, key);
+}
