@@ -71,6 +71,7 @@ static void reference_decode(struct reference *r, const uint8_t *bytes, size_t l
     r->ok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &r->insn, r->operands));
     if (!r->ok)
         return;
+    correct_base(r);
     for (int i = r->insn.operand_count - 1; i >= 0; i--) { /* the first of each kind remains */
         const ZydisDecodedOperand *o = &r->operands[i];
         bool is_string = is_string_mnemonic(r->insn.mnemonic);
@@ -91,6 +92,21 @@ static void reference_decode(struct reference *r, const uint8_t *bytes, size_t l
             r->reg = o;
         else if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
             r->imm = o;
+    }
+}
+
+/*
+ * A SIB byte without base (mod 0, base 5): REX.B is not decoded there, SDM 2A "Special Cases of REX
+ * Encodings". With 32-bit addresses Zydis 4.0 takes it for R13D; the processor does not.
+ */
+static void correct_base(struct reference *r)
+{
+    for (unsigned i = 0; i < r->insn.operand_count; i++) {
+        ZydisDecodedOperandMem *mem = &r->operands[i].mem;
+
+        if (r->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && mem->base == ZYDIS_REGISTER_R13D &&
+            r->insn.raw.modrm.mod == 0 && r->insn.raw.modrm.rm == 4 && r->insn.raw.sib.base == 5)
+            mem->base = ZYDIS_REGISTER_NONE;
     }
 }
 
