@@ -57,6 +57,21 @@ static bool is_pointer(ZydisRegister reg)
     return id == INSN_RSI || id == INSN_RDI;
 }
 
+/*
+ * A SIB byte without base (mod 0, base 5): REX.B is not decoded there, SDM 2A "Special Cases of REX
+ * Encodings". With 32-bit addresses Zydis 4.0 takes it for R13D; the processor does not.
+ */
+static void correct_base(struct reference *r)
+{
+    for (unsigned i = 0; i < r->insn.operand_count; i++) {
+        ZydisDecodedOperandMem *mem = &r->operands[i].mem;
+
+        if (r->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && mem->base == ZYDIS_REGISTER_R13D &&
+            r->insn.raw.modrm.mod == 0 && r->insn.raw.modrm.rm == 4 && r->insn.raw.sib.base == 5)
+            mem->base = ZYDIS_REGISTER_NONE;
+    }
+}
+
 static void reference_decode(struct reference *r, const uint8_t *bytes, size_t len,
                              enum insn_mode mode)
 {
@@ -92,21 +107,6 @@ static void reference_decode(struct reference *r, const uint8_t *bytes, size_t l
             r->reg = o;
         else if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
             r->imm = o;
-    }
-}
-
-/*
- * A SIB byte without base (mod 0, base 5): REX.B is not decoded there, SDM 2A "Special Cases of REX
- * Encodings". With 32-bit addresses Zydis 4.0 takes it for R13D; the processor does not.
- */
-static void correct_base(struct reference *r)
-{
-    for (unsigned i = 0; i < r->insn.operand_count; i++) {
-        ZydisDecodedOperandMem *mem = &r->operands[i].mem;
-
-        if (r->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && mem->base == ZYDIS_REGISTER_R13D &&
-            r->insn.raw.modrm.mod == 0 && r->insn.raw.modrm.rm == 4 && r->insn.raw.sib.base == 5)
-            mem->base = ZYDIS_REGISTER_NONE;
     }
 }
 
