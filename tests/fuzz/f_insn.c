@@ -66,9 +66,12 @@ static void correct_base(struct reference *r)
     for (unsigned i = 0; i < r->insn.operand_count; i++) {
         ZydisDecodedOperandMem *mem = &r->operands[i].mem;
 
-        if (r->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && mem->base == ZYDIS_REGISTER_R13D &&
-            r->insn.raw.modrm.mod == 0 && r->insn.raw.modrm.rm == 4 && r->insn.raw.sib.base == 5)
-            mem->base = ZYDIS_REGISTER_NONE;
+        if (r->operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || mem->base != ZYDIS_REGISTER_R13D ||
+            r->insn.raw.modrm.mod != 0 || r->insn.raw.modrm.rm != 4 || r->insn.raw.sib.base != 5)
+            continue;
+        mem->base = ZYDIS_REGISTER_NONE;
+        mem->disp.has_displacement = true;
+        mem->disp.value = r->insn.raw.disp.value;
     }
 }
 
