@@ -194,6 +194,7 @@ class Problems:
         elif also:
             text += f" ({also})"
         text = f"{self.path}:{line}: {code}: {text}; {rule.fix.format(**values)}"
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)  # one line
         self._lines[(line, code, text)] = text
 
     def __bool__(self):

@@ -177,6 +177,21 @@ CASES = [
     ("BH007", [("memory: 64M", "memory: 1.5G")], {}, [
         "config/m.yaml:6: BH007: guest 'linux': memory: '1.5G' is not understood; write a size, such as 256M or 1G",
     ]),
+    ("BH007", [("memory: 64M", "memory: 67108864.0")], {}, [
+        "config/m.yaml:6: BH007: guest 'linux': memory: '67108864.0' is not understood; write a size, such as 256M or 1G",
+    ]),
+    ("BH007", [("load: 0x200000", "load: 2097152.0")], {}, [
+        "config/m.yaml:15: BH007: guest 'beat': load: '2097152.0' is not understood; write an address from 0 to 0xffffffff, such as 0x100000",
+    ]),
+    ("BH007", [("cores: 8", "cores: 8.0")], {}, [
+        "config/m.yaml:1: BH007: machine: cores: '8.0' is not understood; write a number from 1 to 48",
+    ]),
+    ("BH007", [("memory: 64M", "memory: \"64M\\n\"")], {}, [
+        "config/m.yaml:6: BH007: guest 'linux': memory: '64M\\n' is not understood; write a size, such as 256M or 1G",
+    ]),
+    ("BH007", [("name: kernel\n", "name: \"kernel\\n\"\n")], {}, [
+        "config/m.yaml:17: BH007: guest 'kernel\\n': name: 'kernel\\n' is not understood; write a name: 1 to 15 of a-z, 0-9 and '-', beginning with a letter",
+    ]),
     ("BH007", [("cpus: 1\n", "cpus: many\n")], {}, [
         "config/m.yaml:12: BH007: guest 'beat': cpus: 'many' is not understood; write how many cores (2) or which ([2, 3])",
     ]),
