@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "config"))
-from config_cases import CASES, GOOD, bzimage, elf  # noqa: E402  pylint: disable=wrong-import-position
+from config_cases import CASES, GOOD, PLACED, bzimage, elf, multiboot1, multiboot2  # noqa: E402  pylint: disable=wrong-import-position
 import document  # noqa: E402  pylint: disable=wrong-import-position
 import rules  # noqa: E402  pylint: disable=wrong-import-position
 import structure  # noqa: E402  pylint: disable=wrong-import-position
@@ -294,12 +293,15 @@ class Accepted(Tree):
             + [ROOT, "-c", "build/m/config.c", "-o", "build/m/config.o"], cwd=self.dir, check=True)
 
     def test_multiboot_kernels(self):
-        address = struct.pack("<III4I", 0x1BADB002, 0x10000, 0xFFFFFFFF & -(0x1BADB002 + 0x10000),
-                              0x100000, 0x100000, 0, 0x102000) + bytes(100)
-        tags = struct.pack("<HHI4I", 2, 0, 24, 0x100000, 0x100000, 0, 0) + struct.pack("<HHI", 0, 0, 8)
-        head = struct.pack("<III", 0xE85250D6, 0, 16 + len(tags))
-        second = head + struct.pack("<I", 0xFFFFFFFF & -sum(struct.unpack("<III", head))) + tags
-        for kernel in (elf((0x100000, 256), wide=True), address, second):
+        kernels = [
+            elf((0x100000, 256), wide=True),
+            multiboot1(0x10003, 0x100000, 0x100000, 0, 0x102000, 0x100020),
+            multiboot2(*PLACED),
+            multiboot2((2, 0, 0x100000, 0xFFFFFFFF, 0, 0), (3, 0, 0x100040)),  # the whole file
+            multiboot2(*PLACED, (1, 0, 4, 21), (1, 1, 9), (4, 1, 1), (5, 0, 0, 0, 0), (99, 1)),
+            multiboot2(*PLACED, (10, 0, 0x100000, 0xffffffff, 0x1000, 0)),
+        ]
+        for kernel in kernels:
             self.write("build/kernel.elf", kernel)
             self.accept(GOOD)
 
