@@ -339,6 +339,12 @@ CASES = [
     ("BH033", [("memory: 8G,", "memory: 8G, ranges: [0x100000-0x3ffffff, 0x8000000-0x9ffffff],")], {}, [
         "config/m.yaml:6: BH033: guest 'linux': its 64M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
     ]),
+    ("BH033", "machine: {ranges: [0x100000000-0x100ffffff, 0x110000000-0x110ffffff, 0x120001000-0x121200fff]}\nguests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}, {name: b, type: flat, memory: 16M, kernel: 'build:beat.bin'}]\nshared: [{name: r, size: 18M, writer: {guest: a, at: 0xd0000000}, readers: [{guest: b, at: 0xd0000000}]}]\n", {}, [
+        "config/m.yaml:3: BH033: shared region 'r': its 18M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
+    ]),
+    ("BH033", "machine: {ranges: [0x0-0x10fffff]}\nguests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}]\n", {}, [
+        "config/m.yaml:2: BH033: guest 'a': its 16M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
+    ]),
     ("BH033", [("memory: 8G,", "memory: 8G, ranges: [0x100000000-0x105ffffff],")], {}, [
         "config/m.yaml:19: BH033: guest 'kernel': its 32M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
         "config/m.yaml:30: BH033: guest 'bios': its 8K of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",

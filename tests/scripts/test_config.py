@@ -199,6 +199,10 @@ class Accepted(Tree):
         self.assertIn("{0x100000000, 0x100000000},\n    {0x1000, 0x1000},\n", text)
         self.assertIn(".share_threads = true", text)
 
+    def test_ranges_that_touch_are_one(self):
+        self.accept("machine: {ranges: [0x100800000-0x100ffffff, 0x100000000-0x1007fffff]}\n"
+                    "guests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}]")
+
     def test_counts_take_free_cores_and_no_foreign_threads(self):
         text = self.accept(GOOD.replace("cpus: [0]", "cpus: [4]"))
         self.assertIn("cores_1[] = {0};", text)
