@@ -396,8 +396,16 @@ class Robust(Tree):
         self.assertLess(time.monotonic() - start, 2)
 
 
-class Document(unittest.TestCase):
+class Document(Tree):
     """docs/CONFIG.md, and what it is made from."""
+
+    def test_the_example_is_what_is_said(self):
+        with open(document.DEMO, encoding="utf-8") as stream:
+            self.write("config/demo.yaml", stream.read().replace("cpus: [1]", "cpus: [0]"))
+        said = self.run_script("--list-images", "config/demo.yaml").stderr
+        for name in ("docs/CONFIG.md", "README.md"):
+            with open(os.path.join(ROOT, name), encoding="utf-8") as stream:
+                self.assertIn(f"    {said}", stream.read())
 
     def test_it_is_up_to_date(self):
         with open(os.path.join(ROOT, "docs", "CONFIG.md"), encoding="utf-8") as stream:
