@@ -256,7 +256,6 @@ static size_t stage_line(char *line, size_t size)
     case STAGE_PAGES: return page_line(line, size);
     case STAGE_END: break;
     }
-    atomic_store(&dump.running, false);
     return fmt_print(line, size, "end %u", dump.line + 1);
 }
 
@@ -275,5 +274,7 @@ size_t dump_next(char *line, size_t size)
         len = stage_line(line + mark, size - mark);
     }
     dump.line++;
+    if (dump.stage == STAGE_END) /* last: from here on the console's core may begin another one */
+        atomic_store(&dump.running, false);
     return mark + len;
 }

@@ -56,17 +56,22 @@ static const uint8_t port_map[0xd00] = {
     PORTS_8(PCI_HOST_ADDRESS, PORT_PCI), /* CF9H byte accesses: the reset register */
 };
 
-/* The config's own devices have no fixed place, and lie where no other device is. */
+/*
+ * The config's own devices have no fixed place, and lie where no other device of the guest is: at
+ * the ports of fw_cfg, too, if it has none.
+ */
 static enum port_device port_device(const struct vm *vm, uint16_t port)
 {
     enum port_device d = port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
 
-    if (d == PORT_NONE && port == vm->config->exit_port && port != 0)
+    if (d != PORT_NONE && (d != PORT_FW_CFG || vm->config->fw_cfg))
+        return d;
+    if (port == vm->config->exit_port && port != 0)
         return PORT_DEBUG_EXIT;
-    if (d == PORT_NONE && vm->config->watchdog_s != 0 &&
+    if (vm->config->watchdog_s != 0 &&
         (unsigned)(port - vm->config->watchdog_port) < WATCHDOG_PORTS)
         return PORT_WATCHDOG;
-    return d == PORT_FW_CFG && !vm->config->fw_cfg ? PORT_NONE : d;
+    return PORT_NONE;
 }
 
 /* --- interrupts ------------------------------------------------------------------------------- */

@@ -191,9 +191,16 @@ def blocks(machine):
         if memory > low:
             yield guest.label, memory - low, pc.MEMORY_STEP, place
         if guest.type == "firmware" and guest.kernel and guest.kernel.content:
-            yield guest.label, len(guest.kernel.content), pc.PAGE, guest.at("kernel")
+            rom = len(guest.kernel.content)
+            yield guest.label, rom, alignment(rom), guest.at("kernel")
     for region in machine.regions:
-        yield f"shared region '{region.name}'", region.len or 0, pc.PAGE, region.place + ("size",)
+        length = region.len or 0
+        yield f"shared region '{region.name}'", length, alignment(length), region.place + ("size",)
+
+
+def alignment(length):
+    """Of a block in host memory: as take_block() in guest/load.c has it."""
+    return pc.MEMORY_STEP if length >= pc.MEMORY_STEP else pc.PAGE
 
 
 def check_ranges(machine, problems):
@@ -215,14 +222,27 @@ def check_ranges(machine, problems):
         good.append(found)
     if len(good) < len(machine.ranges) or not good:
         return
-    left = sum(each.len for each in good)
+    usable = joined(good)
+    left = sum(end - base for base, end in usable)
     for what, length, step, place in blocks(machine):
-        room = max(each.end // step * step - pc.align_up(each.base, step) for each in good)
+        room = max((end - pc.align_up(base, step) for base, end in usable), default=0)
         left -= length
         if length > room or left < 0:
             problems.add("BH033", line_of(machine, place), line_of(machine, ("machine", "ranges")),
                          what=what, len=size(length))
             left += length
+
+
+def joined(ranges):
+    """(base, end) of what blocks may have of some ranges that do not overlap; neighbours are one."""
+    found = []
+    for each in sorted(ranges):
+        base = max(each.base, pc.BLOCK_MIN)
+        if found and found[-1][1] == base:
+            found[-1] = (found[-1][0], each.end)
+        elif base < each.end:
+            found.append((base, each.end))
+    return found
 
 
 # ---- guests ---------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ RULES_HEAD = """
 
 Everything that is wrong is reported in one go, sorted by line, and nothing is built then:
 
-    config/demo.yaml:18: BH020: guest 'heartbeat': core 0 is used twice (also config/demo.yaml:10); choose another core, or fewer
+    config/demo.yaml:19: BH020: guest 'heartbeat': core 0 is used twice (also config/demo.yaml:11); choose another core, or fewer
 
 File and line, a code that does not change its meaning, what is wrong, the other place where there is one, a way out.
 What only the machine itself can tell is checked when it boots, and refused with the same codes.

@@ -14,7 +14,6 @@ import map_svg
 import pc
 
 BY = "Written by scripts/config; do not edit."
-SOURCES = sorted(os.listdir(os.path.dirname(os.path.abspath(__file__))))
 
 
 def write_all(machine, outdir):

@@ -14,6 +14,12 @@ from pc import MIB, PAGE, Range, align_up, size
 NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 MULTIBOOT1, MULTIBOOT2 = 0x1BADB002, 0xE85250D6
 PT_LOAD = 1
+ELF_X86 = (3, 62)  # e_machine: EM_386, EM_X86_64
+MAX_SEGMENTS = 16
+
+# Tags of a Multiboot2 header, and the least length of those of which fields are read.
+TAG_END, TAG_REQUEST, TAG_ADDRESS, TAG_ENTRY, TAG_CONSOLE, TAG_RELOCATABLE = 0, 1, 2, 3, 4, 10
+TAG_LENGTHS = {TAG_ADDRESS: 24, TAG_ENTRY: 12, TAG_CONSOLE: 12, TAG_RELOCATABLE: 24}
 
 
 def is_name(text):
@@ -162,16 +168,21 @@ def check_multiboot(say, guest):
         say("BH070", "kernel", path=path)
         return
     try:
-        segments = _addressed(image, *header) or _elf_segments(image)
+        demand = _demand(image, *header)
+        segments, entry = _segments(image, *header)
+        forbidden = _forbidden(image, *header, segments)
     except (struct.error, IndexError):
         say("BH064", "kernel", path=path, why="it is shorter than its headers say")
         return
-    low = min(guest.memory or pc.MAX_MEMORY, pc.HOLE)
-    why = _misplaced(segments, low)
-    if why:
-        say("BH071", "kernel", path=path, why=why)
+    if demand:
+        say("BH071", "kernel", path=path, why=demand, hint="use one that does not need it")
         return
-    end = max(segment.end for segment in segments)
+    low = min(guest.memory or pc.MAX_MEMORY, pc.HOLE)
+    why = _misplaced(segments, entry, low) or forbidden
+    if why:
+        say("BH071", "kernel", path=path, why=why, hint="link it for other addresses")
+        return
+    end = max(pc.HIGH_RAM, *(segment.end for segment in segments))
     for module in guest.modules:
         end = align_up(end, PAGE) + len(module.image.content or b"")
     if end > low:
@@ -190,67 +201,114 @@ def _find_header(image):
     return None
 
 
-def _addressed(image, version, offset):
-    """The one segment that the header's own addresses describe, or None: it is an ELF file."""
-    if version == 1:
-        if not _u(image, offset + 4, 4) & 0x10000:
-            return None
-        fields = struct.unpack_from("<4I", image, offset + 12)
-    else:
-        fields = _address_tag(image, offset)
-        if fields is None:
-            return None
-    header, load, load_end, bss_end = fields
-    start = offset - (header - load)
-    length = (load_end or load + len(image) - start) - load
-    if header < load or start < 0 or length < 0 or start + length > len(image):
-        raise IndexError
-    return [Range(load, max(length, (bss_end or load) - load), "the image")]
-
-
-def _address_tag(image, offset):
-    """The contents of a Multiboot2 header's address tag, or None."""
+def _tags(image, offset):
+    """(type, whether it is optional, where its fields are, their bytes) of a Multiboot2 header's tags."""
     end = offset + _u(image, offset + 8, 4)
+    if end > min(len(image), 32768):
+        raise IndexError
     at = offset + 16
     while at + 8 <= end:
-        kind, _, length = struct.unpack_from("<HHI", image, at)
-        if kind == 0:
-            break
-        if kind == 2:
-            return struct.unpack_from("<4I", image, at + 8)
-        if length < 8:
+        kind, flags, length = struct.unpack_from("<HHI", image, at)
+        if length < TAG_LENGTHS.get(kind, 8) or length > end - at:
             raise IndexError
+        if kind == TAG_END:
+            return
+        yield kind, flags & 1, at + 8, length - 8
         at = align_up(at + length, 8)
+    raise IndexError
+
+
+def _demand(image, version, offset):
+    """What a kernel requires that there is not, or None."""
+    if version == 1:
+        flags = _u(image, offset + 4, 4)
+        return ("it requires a video mode" if flags & 4 else
+                "it requires something unknown (flags 3 to 15)" if flags & 0xFFF8 else None)
+    if _u(image, offset + 4, 4):
+        return "its header is for another architecture"
+    for kind, optional, at, length in _tags(image, offset):
+        if optional:
+            continue
+        if kind == TAG_REQUEST and any(item == 9 or item > 21 for item in struct.unpack_from(
+                f"<{length // 4}I", image, at)):
+            return "it requires boot information that is not provided"
+        if kind == TAG_CONSOLE and _u(image, at, 4) & 1:
+            return "it requires a screen"
+        if kind > TAG_RELOCATABLE:
+            return f"it requires something unknown (tag {kind})"
     return None
 
 
+def _segments(image, version, offset):
+    """What is loaded, and the address of the entry point or None."""
+    fields = entry = None
+    if version == 1 and _u(image, offset + 4, 4) & 0x10000:
+        *fields, entry = struct.unpack_from("<5I", image, offset + 12)
+    for kind, _, at, _ in _tags(image, offset) if version == 2 else ():
+        if kind == TAG_ADDRESS:
+            fields = struct.unpack_from("<4I", image, at)
+        elif kind == TAG_ENTRY:
+            entry = _u(image, at, 4)
+    if fields:
+        return [_addressed(image, version, offset, *fields)], entry
+    segments, own = _elf_segments(image)
+    return segments, own if entry is None else entry
+
+
+def _addressed(image, version, offset, header, load, load_end, bss_end):
+    """The one segment that the header's own addresses describe."""
+    if version == 2 and load == 0xFFFFFFFF:  # from the file's beginning
+        load = header - offset
+    start = offset - (header - load)
+    length = (load_end or load + len(image) - start) - load
+    if load < 0 or header < load or start < 0 or length < 0 or start + length > len(image):
+        raise IndexError
+    return Range(load, max(length, (bss_end or load) - load), "the image")
+
+
 def _elf_segments(image):
-    """What an ELF file's program headers say is loaded."""
-    if image[:4] != b"\x7fELF" or image[4] not in (1, 2) or image[5] != 1:
-        return []
-    wide = image[4] == 2
-    table = _u(image, 32, 8) if wide else _u(image, 28, 4)
-    entry_size, count = struct.unpack_from("<HH", image, 54 if wide else 42)
-    found = []
-    for number in range(count):
-        at = table + number * entry_size
+    """What an ELF file's program headers say is loaded, and the physical address of its entry."""
+    if image[:4] != b"\x7fELF" or image[4] not in (1, 2) or image[5] != 1 or _u(image, 18, 2) not in ELF_X86:
+        return [], None
+    word = 8 if image[4] == 2 else 4
+    entry, table = _u(image, 24, word), _u(image, 24 + word, word)
+    entry_size, count = struct.unpack_from("<HH", image, 30 + 3 * word)
+    found, physical = [], None
+    for at in range(table, table + count * entry_size, entry_size) if entry_size else ():
+        if entry_size < 6 * word or at + 6 * word > len(image):
+            raise IndexError
         if _u(image, at, 4) != PT_LOAD:
             continue
-        if wide:
-            offset, _, base, filled, length = struct.unpack_from("<5Q", image, at + 8)
-        else:
-            offset, _, base, filled, length = struct.unpack_from("<5I", image, at + 4)
+        offset, virtual, base, filled, length = struct.unpack_from(f"<5{'Q' if word == 8 else 'I'}", image,
+                                                                   at + word)
         if filled > length or offset + filled > len(image):
             raise IndexError
         if length:
-            found.append(Range(base, length, f"segment {number}"))
-    return found
+            found.append(Range(base, length, f"segment {(at - table) // entry_size}"))
+        if virtual <= entry < virtual + length:
+            physical = base + entry - virtual
+    return found, physical
 
 
-def _misplaced(segments, low):
-    """What is wrong with the places of segments, or None."""
+def _forbidden(image, version, offset, segments):
+    """Whether a relocatable kernel may not be where it is linked; kernels are not moved."""
+    for kind, _, at, _ in _tags(image, offset) if version == 2 and segments else ():
+        if kind != TAG_RELOCATABLE:
+            continue
+        low, high, step = struct.unpack_from("<3I", image, at)
+        begin = min(segment.base for segment in segments)
+        end = max(segment.end for segment in segments)
+        if begin < low or end - 1 > high or step and begin % step:
+            return "its relocatable tag forbids its own addresses, and kernels are not moved"
+    return None
+
+
+def _misplaced(segments, entry, low):
+    """What is wrong with the places of segments and entry, or None."""
     if not segments:
-        return "it is no ELF file with segments to load, and its header gives no addresses"
+        return "it is no ELF file for x86 with segments to load, and its header gives no addresses"
+    if len(segments) > MAX_SEGMENTS:
+        return f"it has more than {MAX_SEGMENTS} segments"
     for index, segment in enumerate(segments):
         if segment.base < pc.HIGH_RAM and segment.end > pc.LOW_RAM_END:
             return f"{segment.what} at {segment.show()} meets 0x9f000-0xfffff, which is not RAM"
@@ -259,6 +317,8 @@ def _misplaced(segments, low):
         for other in segments[:index]:
             if segment.meets(other):
                 return f"{segment.what} at {segment.show()} overlaps {other.what} at {other.show()}"
+    if not any(segment.base <= (-1 if entry is None else entry) < segment.end for segment in segments):
+        return "its entry point is in none of its segments"
     return None
 
 

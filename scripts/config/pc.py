@@ -17,6 +17,7 @@ MAX_CORES = 48
 MIN_MEMORY, MAX_MEMORY, MEMORY_STEP = 16 * MIB, 64 * GIB, 2 * MIB
 HOLE, HIGH = 3 * GIB, 4 * GIB  # RAM is below the hole, the rest of it above HIGH
 LOW_RAM_END, HIGH_RAM = 0x9F000, MIB  # between them is what a BIOS has there
+BLOCK_MIN = MIB  # host memory below is no guest's
 VGA, VGA_END = 0xA0000, 0xC0000  # no memory for firmware guests
 MAX_ROM = 16 * MIB
 MAX_CMDLINE = 2047
@@ -39,6 +40,7 @@ C_FACTS = {
     "APICV_X2APIC": 1 << FEATURES.index("x2apic"),
     "APICV_POSTED": 1 << FEATURES.index("posted-interrupts"),
     "APICV_TPR_SHADOW": 1 << FEATURES.index("tpr-shadow"),
+    "PAGES_BLOCK_MIN": BLOCK_MIN,
     "ACPI_PM1A_EVT_PORT": 0x600,
     "IOAPIC_GPA": 0xFEC00000,
     "CPU_MAX": MAX_CORES,
@@ -48,7 +50,7 @@ C_FACTS = {
     "CONFIG_RANGES_MAX": MAX_RANGES,
 }
 C_HEADERS = ("arch/x86/cpu.h", "guest/acpi_tables.h", "guest/gmem.h", "guest/load_linux.h",
-             "guest/vm.h")
+             "guest/vm.h", "mm/pages.h")
 
 
 class Range(NamedTuple):

@@ -129,7 +129,7 @@ RULES = {
         "{what}: {path} has no Multiboot header in its first 32 KiB, nor an older one in 8 KiB",
         "use a kernel made for Multiboot, or type: flat",
     ),
-    "BH071": Rule("{what}: {path} cannot be loaded: {why}", "link it for other addresses"),
+    "BH071": Rule("{what}: {path} cannot be loaded: {why}", "{hint}"),
     "BH072": Rule(
         "{what}: kernel and modules end at {end}, its memory below 3G at {limit}",
         "raise memory to {need} or more",
@@ -194,6 +194,7 @@ class Problems:
         elif also:
             text += f" ({also})"
         text = f"{self.path}:{line}: {code}: {text}; {rule.fix.format(**values)}"
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)  # one line
         self._lines[(line, code, text)] = text
 
     def __bool__(self):

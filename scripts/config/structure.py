@@ -7,8 +7,9 @@ schema's own annotations: x-says (what to write), x-default, x-types (of guests 
 import difflib
 import json
 import os
+import re
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError, validators
 
 SCHEMA = os.path.join(os.path.dirname(__file__), "..", "..", "config", "schema.json")
 FW_CFG = ("kernel", "initrd", "cmdline")
@@ -27,6 +28,18 @@ HINTS = {  # for keys that are missing
 }
 
 
+def _pattern(_validator, pattern, instance, _schema):
+    """All of ours are anchored; to Python, but not to JSON Schema, `$` is also before a last newline."""
+    if isinstance(instance, str) and not re.fullmatch(pattern, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+# Numbers with a point are none that a config has, though 2.0 is an integer to JSON Schema.
+Validator = validators.extend(
+    Draft7Validator, {"pattern": _pattern}, type_checker=Draft7Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)))
+
+
 def schema():
     """config/schema.json."""
     with open(SCHEMA, encoding="utf-8") as stream:
@@ -40,7 +53,7 @@ def check(source, problems):
         problems.add("BH004", line, source.line(place), what=label(source, place[:-1]),
                      key=place[-1])
     rules = schema()
-    for error in Draft7Validator(rules).iter_errors(source.value):
+    for error in Validator(rules).iter_errors(source.value):
         for leaf in _telling(error):
             bad |= _report(source, leaf, problems)
     guests = source.value.get("guests") if isinstance(source.value, dict) else None

@@ -30,8 +30,8 @@ import emit  # noqa: E402  pylint: disable=wrong-import-position
 import rules  # noqa: E402  pylint: disable=wrong-import-position
 
 MESSAGES = re.compile(r"(?:config/m\.yaml:\d+: BH\d{3}: [^\n]+; ?[^\n]+\n?)+")
-VALUES = (None, True, False, 0, 1, 2, 3, 8, 9, -1, 0x3F8, 0x600, 0xF4, 1 << 32, 1 << 64, 1.5, "", "x",
-          "1G", "16M", "18M", "64K", "3G", "5G", "0", [], {}, [0], [0, 1], [4], [5], "linux", "flat",
+VALUES = (None, True, False, 0, 1, 2, 3, 8, 9, -1, 0x3F8, 0x600, 0xF4, 1 << 32, 1 << 64, 1.5, 2.0, "", "x",
+          "1G", "16M", "16M\n", "18M", "64K", "3G", "5G", "0", [], {}, [0], [0, 1], [4], [5], "linux", "flat",
           "firmware", "multiboot", "halt", "restart", {"restart": 1, "within": "10s"}, "beat", "bios",
           "kernel", 0xD0000000, 0xD0001000, 0xFEE00000, 0xFFFFF000, 0x100000000, 0x1000, "10s",
           "0x0-0xfffffff", "0x100000000-0x1ffffffff", "build:beat.bin", "build:initrd", "deps:vmlinuz",

@@ -75,16 +75,34 @@ def bzimage(version=0x020F, xloadflags=1, magic=b"HdrS", syssize=64, initrd_max=
     return bytes(image)
 
 
-def elf(*segments, wide=False, header=True):
+def multiboot1(flags, *fields):
+    """A Multiboot header, and some bytes of a kernel."""
+    head = struct.pack("<III", 0x1BADB002, flags, 0xFFFFFFFF & -(0x1BADB002 + flags))
+    return head + struct.pack(f"<{len(fields)}I", *fields) + bytes(100)
+
+
+def multiboot2(*tags, arch=0, end=True):
+    """A Multiboot2 header with tags (type, flags, numbers ...), and some bytes of a kernel."""
+    body = b"".join((struct.pack("<HHI", kind, flags, 8 + 4 * len(numbers))
+                     + struct.pack(f"<{len(numbers)}I", *numbers)).ljust((8 + 4 * len(numbers) + 7) // 8 * 8, b"\0")
+                    for kind, flags, *numbers in tags + ((0, 0),) * end)
+    head = struct.pack("<III", 0xE85250D6, arch, 16 + len(body))
+    return head + struct.pack("<I", 0xFFFFFFFF & -sum(struct.unpack("<III", head))) + body + bytes(100)
+
+
+PLACED = ((2, 0, 0x100000, 0x100000, 0, 0), (3, 0, 0x100040))  # address tag, entry tag
+
+
+def elf(*segments, wide=False, header=True, entry=0x100000, machine=None):
     """A Multiboot kernel: an ELF file with (address, bytes in memory) segments of 256 bytes."""
     start = 0x200
     if wide:
-        head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0x100000, 64, 0, 0,
+        head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, machine or 62, 1, entry, 64, 0, 0,
                            64, 56, len(segments), 0, 0, 0)
         for base, length in segments:
             head += struct.pack("<IIQQQQQQ", 1, 7, start, base, base, 256, length, 4096)
     else:
-        head = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, 3, 1, 0x100000, 52, 0, 0,
+        head = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, machine or 3, 1, entry, 52, 0, 0,
                            52, 32, len(segments), 0, 0, 0)
         for base, length in segments:
             head += struct.pack("<IIIIIIII", 1, start, base, base, 256, length, 7, 4096)
@@ -176,6 +194,21 @@ CASES = [
     ]),
     ("BH007", [("memory: 64M", "memory: 1.5G")], {}, [
         "config/m.yaml:6: BH007: guest 'linux': memory: '1.5G' is not understood; write a size, such as 256M or 1G",
+    ]),
+    ("BH007", [("memory: 64M", "memory: 67108864.0")], {}, [
+        "config/m.yaml:6: BH007: guest 'linux': memory: '67108864.0' is not understood; write a size, such as 256M or 1G",
+    ]),
+    ("BH007", [("load: 0x200000", "load: 2097152.0")], {}, [
+        "config/m.yaml:15: BH007: guest 'beat': load: '2097152.0' is not understood; write an address from 0 to 0xffffffff, such as 0x100000",
+    ]),
+    ("BH007", [("cores: 8", "cores: 8.0")], {}, [
+        "config/m.yaml:1: BH007: machine: cores: '8.0' is not understood; write a number from 1 to 48",
+    ]),
+    ("BH007", [("memory: 64M", "memory: \"64M\\n\"")], {}, [
+        "config/m.yaml:6: BH007: guest 'linux': memory: '64M\\n' is not understood; write a size, such as 256M or 1G",
+    ]),
+    ("BH007", [("name: kernel\n", "name: \"kernel\\n\"\n")], {}, [
+        "config/m.yaml:17: BH007: guest 'kernel\\n': name: 'kernel\\n' is not understood; write a name: 1 to 15 of a-z, 0-9 and '-', beginning with a letter",
     ]),
     ("BH007", [("cpus: 1\n", "cpus: many\n")], {}, [
         "config/m.yaml:12: BH007: guest 'beat': cpus: 'many' is not understood; write how many cores (2) or which ([2, 3])",
@@ -306,6 +339,12 @@ CASES = [
     ("BH033", [("memory: 8G,", "memory: 8G, ranges: [0x100000-0x3ffffff, 0x8000000-0x9ffffff],")], {}, [
         "config/m.yaml:6: BH033: guest 'linux': its 64M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
     ]),
+    ("BH033", "machine: {ranges: [0x100000000-0x100ffffff, 0x110000000-0x110ffffff, 0x120001000-0x121200fff]}\nguests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}, {name: b, type: flat, memory: 16M, kernel: 'build:beat.bin'}]\nshared: [{name: r, size: 18M, writer: {guest: a, at: 0xd0000000}, readers: [{guest: b, at: 0xd0000000}]}]\n", {}, [
+        "config/m.yaml:3: BH033: shared region 'r': its 18M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
+    ]),
+    ("BH033", "machine: {ranges: [0x0-0x10fffff]}\nguests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}]\n", {}, [
+        "config/m.yaml:2: BH033: guest 'a': its 16M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
+    ]),
     ("BH033", [("memory: 8G,", "memory: 8G, ranges: [0x100000000-0x105ffffff],")], {}, [
         "config/m.yaml:19: BH033: guest 'kernel': its 32M of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
         "config/m.yaml:30: BH033: guest 'bios': its 8K of memory have no place in machine: ranges (also config/m.yaml:1); widen them, or lower memory",
@@ -424,7 +463,46 @@ CASES = [
         "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: segment 0 at 0x100000-0x20fffff is beyond its memory below 3G; link it for other addresses",
     ]),
     ("BH071", [], {"build/kernel.elf": elf()}, [
-        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it is no ELF file with segments to load, and its header gives no addresses; link it for other addresses",
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it is no ELF file for x86 with segments to load, and its header gives no addresses; link it for other addresses",
+    ]),
+    ("BH071", [], {"build/kernel.elf": elf((0x100000, 256), entry=0x100100)}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: its entry point is in none of its segments; link it for other addresses",
+    ]),
+    ("BH071", [], {"build/kernel.elf": elf((0x100000, 256), machine=183)}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it is no ELF file for x86 with segments to load, and its header gives no addresses; link it for other addresses",
+    ]),
+    ("BH071", [], {"build/kernel.elf": elf(*((0x100000 + 0x1000 * i, 256) for i in range(17)))}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it has more than 16 segments; link it for other addresses",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot1(0x10004, 0x100000, 0x100000, 0, 0, 0x100020)}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it requires a video mode; use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot1(0x10008, 0x100000, 0x100000, 0, 0, 0x100020)}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it requires something unknown (flags 3 to 15); use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(*PLACED, arch=4)}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: its header is for another architecture; use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(*PLACED, (1, 0, 4, 9))}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it requires boot information that is not provided; use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(*PLACED, (4, 0, 1))}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it requires a screen; use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(*PLACED, (11, 0))}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: it requires something unknown (tag 11); use one that does not need it",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(*PLACED, (10, 0, 0x200000, 0xffffffff, 0, 0))}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: its relocatable tag forbids its own addresses, and kernels are not moved; link it for other addresses",
+    ]),
+    ("BH071", [], {"build/kernel.elf": multiboot2(PLACED[0])}, [
+        "config/m.yaml:20: BH071: guest 'kernel': build/kernel.elf cannot be loaded: its entry point is in none of its segments; link it for other addresses",
+    ]),
+    ("BH064", [], {"build/kernel.elf": multiboot2(*PLACED, end=False)}, [
+        "config/m.yaml:20: BH064: guest 'kernel': build/kernel.elf is damaged: it is shorter than its headers say; get it again",
+    ]),
+    ("BH072", [], {"build/kernel.elf": elf((0x8000, 256), entry=0x8000), "build/initrd": bytes(0x1f00001)}, [
+        "config/m.yaml:19: BH072: guest 'kernel': kernel and modules end at 0x2000001, its memory below 3G at 0x2000000 (also config/m.yaml:20); raise memory to 34M or more",
     ]),
     ("BH072", [], {"build/kernel.elf": elf((0x100000, 0x1eff000))}, [
         "config/m.yaml:19: BH072: guest 'kernel': kernel and modules end at 0x2000388, its memory below 3G at 0x2000000 (also config/m.yaml:20); raise memory to 34M or more",

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "config"))
-from config_cases import CASES, GOOD, bzimage, elf  # noqa: E402  pylint: disable=wrong-import-position
+from config_cases import CASES, GOOD, PLACED, bzimage, elf, multiboot1, multiboot2  # noqa: E402  pylint: disable=wrong-import-position
 import document  # noqa: E402  pylint: disable=wrong-import-position
 import rules  # noqa: E402  pylint: disable=wrong-import-position
 import structure  # noqa: E402  pylint: disable=wrong-import-position
@@ -200,6 +199,10 @@ class Accepted(Tree):
         self.assertIn("{0x100000000, 0x100000000},\n    {0x1000, 0x1000},\n", text)
         self.assertIn(".share_threads = true", text)
 
+    def test_ranges_that_touch_are_one(self):
+        self.accept("machine: {ranges: [0x100800000-0x100ffffff, 0x100000000-0x1007fffff]}\n"
+                    "guests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}]")
+
     def test_counts_take_free_cores_and_no_foreign_threads(self):
         text = self.accept(GOOD.replace("cpus: [0]", "cpus: [4]"))
         self.assertIn("cores_1[] = {0};", text)
@@ -294,12 +297,15 @@ class Accepted(Tree):
             + [ROOT, "-c", "build/m/config.c", "-o", "build/m/config.o"], cwd=self.dir, check=True)
 
     def test_multiboot_kernels(self):
-        address = struct.pack("<III4I", 0x1BADB002, 0x10000, 0xFFFFFFFF & -(0x1BADB002 + 0x10000),
-                              0x100000, 0x100000, 0, 0x102000) + bytes(100)
-        tags = struct.pack("<HHI4I", 2, 0, 24, 0x100000, 0x100000, 0, 0) + struct.pack("<HHI", 0, 0, 8)
-        head = struct.pack("<III", 0xE85250D6, 0, 16 + len(tags))
-        second = head + struct.pack("<I", 0xFFFFFFFF & -sum(struct.unpack("<III", head))) + tags
-        for kernel in (elf((0x100000, 256), wide=True), address, second):
+        kernels = [
+            elf((0x100000, 256), wide=True),
+            multiboot1(0x10003, 0x100000, 0x100000, 0, 0x102000, 0x100020),
+            multiboot2(*PLACED),
+            multiboot2((2, 0, 0x100000, 0xFFFFFFFF, 0, 0), (3, 0, 0x100040)),  # the whole file
+            multiboot2(*PLACED, (1, 0, 4, 21), (1, 1, 9), (4, 1, 1), (5, 0, 0, 0, 0), (99, 1)),
+            multiboot2(*PLACED, (10, 0, 0x100000, 0xffffffff, 0x1000, 0)),
+        ]
+        for kernel in kernels:
             self.write("build/kernel.elf", kernel)
             self.accept(GOOD)
 
@@ -390,8 +396,16 @@ class Robust(Tree):
         self.assertLess(time.monotonic() - start, 2)
 
 
-class Document(unittest.TestCase):
+class Document(Tree):
     """docs/CONFIG.md, and what it is made from."""
+
+    def test_the_example_is_what_is_said(self):
+        with open(document.DEMO, encoding="utf-8") as stream:
+            self.write("config/demo.yaml", stream.read().replace("cpus: [1]", "cpus: [0]"))
+        said = self.run_script("--list-images", "config/demo.yaml").stderr
+        for name in ("docs/CONFIG.md", "README.md"):
+            with open(os.path.join(ROOT, name), encoding="utf-8") as stream:
+                self.assertIn(f"    {said}", stream.read())
 
     def test_it_is_up_to_date(self):
         with open(os.path.join(ROOT, "docs", "CONFIG.md"), encoding="utf-8") as stream:

@@ -394,6 +394,19 @@ class PortsAndMsrs(Base):
         del self.b0["fields"][0x2004]
         self.finds("guest b, vCPU 0: no VMCS fields 2004 in the dump")
 
+    def test_guest_that_has_not_run_yet(self):
+        """It loads, or was refused: no VMCS was ever in use."""
+        self.b0["fields"] = {}
+        code, out = run(self.world)
+        self.assertEqual((code, out.splitlines()[-1]), (0, "second opinion: agrees"), out)
+        self.assertIn("guest b: vCPU 0 on core 2, not run yet\n", out)
+        self.world.change(self.b0["xapic"], 0x200000, 2, 0x10000000)
+        self.finds("guest b, vCPU 0: EPT pointer", "leads to other host memory", "should be the same")
+
+    def test_two_epts_of_a_guest_that_lead_to_different_places(self):
+        self.world.change(self.b0["xapic"], 0x200000, 2, 0x10000000)
+        self.finds("guest b, vCPU 0: EPT pointer", "leads to other host memory", "should be the same")
+
     def test_vcpus(self):
         self.b0["core"] = 1
         self.finds("guest b, vCPU 0: on core 1, it should be on core 2")

@@ -423,6 +423,22 @@ static void test_accessor_reaches_more_than_the_guest(void **state)
     FINDS("guest flat", hex(vms[FLAT].memory[0].hpa), "guest-physical 0", "expected what its EPT");
 }
 
+static void test_accessor_reads_another_place_for_a_region(void **state)
+{
+    struct ept_range *share = &vms[ROM].memory[vms[ROM].memory_count];
+
+    (void)state;
+    share->hpa = vms[FLAT].memory[0].hpa;
+    FINDS("guest rom", hex(share->hpa), "guest-physical d0000000", "expected what its EPT");
+}
+
+static void test_tables_with_the_apic_page_lead_elsewhere(void **state)
+{
+    (void)state;
+    point(entry(vms[FLAT].xapic_ept.root_hpa, 6 * MIB, 2), 20 * MIB);
+    FINDS("guest flat", "with and without the APIC-access page", "1202000", "1002000");
+}
+
 /* --- shared regions --------------------------------------------------------------------------- */
 
 static void test_reader_that_may_write(void **state)
@@ -666,6 +682,8 @@ int main(void)
         T(test_apic_page_is_a_stack),
         T(test_apic_page_in_the_tables_without),
         T(test_accessor_reaches_more_than_the_guest),
+        T(test_accessor_reads_another_place_for_a_region),
+        T(test_tables_with_the_apic_page_lead_elsewhere),
         T(test_reader_that_may_write),
         T(test_shared_region_that_can_be_executed),
         T(test_two_writers),

@@ -16,6 +16,7 @@
 #include "arch/x86/insn.h"
 #include "arch/x86/regs.h"
 #include "guest/gmem.h"
+#include "guest/platform.h"
 #include "lib/bits.h"
 #include "lib/compiler.h"
 #include "tests/fake/small_vm.h"
@@ -155,6 +156,23 @@ static void test_unclaimed_ports_read_ones_drop_writes_and_are_counted(void **st
     }
     assert_int_equal(vm->unclaimed_io, unclaimed + 4 * ARRAY_LEN(ports));
     assert_int_equal(small_vm_logged("guest g"), small_vm_logged("triple fault"));
+}
+
+/* The config compiler takes them for free then. */
+static void test_ports_of_fw_cfg_are_free_without_it(void **state)
+{
+    (void)state;
+    small_vm_config.exit_port = 0x514;
+    small_vm_config.watchdog_s = 30;
+    small_vm_config.watchdog_port = 0x508;
+    platform_reset(vm);
+    assert_int_equal(small_vm_in(0x50b, 1), 1);
+    assert_int_equal(small_vm_in(0x510, 1), 0xff);
+    small_vm_config.watchdog_port = 0x510 - WATCHDOG_COUNT;
+    assert_int_equal(small_vm_in(0x510, 1), 30);
+    small_vm_out(0x514, 1, 7);
+    assert_true(vm->has_exit_status);
+    assert_int_equal(vm->exit_status, 7);
 }
 
 static void test_in_keeps_the_rest_of_rax_but_for_32_bits(void **state)
@@ -1090,6 +1108,7 @@ int main(void)
         TEST(test_8042_is_absent_but_for_reset),
         TEST(test_post_port_takes_writes_uncounted),
         TEST(test_unclaimed_ports_read_ones_drop_writes_and_are_counted),
+        TEST(test_ports_of_fw_cfg_are_free_without_it),
         TEST(test_in_keeps_the_rest_of_rax_but_for_32_bits),
         TEST(test_rep_outsb_sends_all_items),
         TEST(test_rep_is_carried_out_in_bounded_parts),
