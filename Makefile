@@ -126,7 +126,7 @@ $(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
 	$(Q)$(OBJCOPY) --strip-all $< $(OUT)/bulkhead.stripped.elf
 	$(Q)scripts/mkiso $(OUT)/bulkhead.stripped.elf $@
 
--include $(OBJECTS:.o=.d) $(OUT)/config.d $(OUT)/config.o.d
+-include $(OBJECTS:.o=.d) $(OUT)/config.o.d
 
 # --- guests --------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ static struct {
     uint64_t device_va;    /* the next free page for device registers */
     uint64_t start_up_hpa; /* where the other cores start */
     struct host_area areas[AREAS_MAX];
-    struct host_map map; /* of these */
+    uint64_t own[2 * CPU_MAX]; /* pool pages of the cores themselves */
+    struct host_map map;       /* of these */
     struct isolation isolation;
     atomic_bool go;      /* guests may start */
     atomic_bool halting; /* the machine is being stopped: an NMI means stop */
@@ -370,6 +371,11 @@ static void check_isolation(void)
     boot.map.pool_base = boot.pages.pool_base;
     boot.map.pool_used = boot.pages.pool_used;
     boot.map.root_hpa = boot.tables.root_hpa;
+    boot.map.own = boot.own;
+    for (unsigned i = 0; i < cpu_count; i++) {
+        boot.own[boot.map.own_count++] = (uint64_t)cpu_list[i] - POOL_VA + boot.pages.pool_base;
+        boot.own[boot.map.own_count++] = cpu_list[i]->vmxon_hpa;
+    }
     if (!isolation_check(&boot.map, &boot.isolation))
         panic("isolation: %s", boot.isolation.problem);
     log_line("isolation: %u pages of tables and bitmaps give %u guests %u ranges of host memory, "

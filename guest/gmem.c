@@ -82,11 +82,12 @@ bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t len)
     return true;
 }
 
-static bool copy_in(struct vm *vm, uint64_t gpa, const uint8_t *from, size_t len, unsigned perms)
+bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
+    const uint8_t *from = buf;
     uint64_t hpa;
 
-    if (!find(vm, gpa, len, perms, &hpa))
+    if (!find(vm, gpa, len, EPT_W, &hpa))
         return false;
     while (len > 0) {
         size_t n = window_len(hpa, len);
@@ -99,14 +100,19 @@ static bool copy_in(struct vm *vm, uint64_t gpa, const uint8_t *from, size_t len
     return true;
 }
 
-bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
-{
-    return copy_in(vm, gpa, buf, len, EPT_W);
-}
-
 bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
-    return copy_in(vm, gpa, buf, len, EPT_R);
+    const uint8_t *from = buf;
+    uint64_t hpa;
+
+    if (!find(vm, gpa, len, EPT_R, &hpa))
+        return false;
+    for (size_t n; len > 0; from += n, hpa += n, len -= n) {
+        n = window_len(hpa, len);
+        memcpy(phys_window(hpa), from, n);
+        cpu_take_interrupts(); /* the console does not wait for the whole */
+    }
+    return true;
 }
 
 bool gmem_exchange(struct vm *vm, uint64_t gpa, unsigned size, uint64_t old, uint64_t value)

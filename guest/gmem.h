@@ -52,7 +52,10 @@ MUST_CHECK bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t
  */
 MUST_CHECK bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
 
-/* The same to RAM and ROM: for loaders, while the guest does not run. */
+/*
+ * The same to RAM and ROM, of gigabytes: interrupts are taken in between. For loaders, while the
+ * guest does not run; no lock is held.
+ */
 MUST_CHECK bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
 
 /*

@@ -657,6 +657,16 @@ static bool check_host_tables(struct isolation *s)
     return true;
 }
 
+/* They are reached through the pool's own mapping: no walk sees them as pages. */
+static bool check_own_pages(struct isolation *s)
+{
+    for (unsigned i = 0; i < s->host->own_count; i++) {
+        if (!claim(s, ISOLATION_HYPERVISOR, s->host->own[i], "core's area or VMXON region"))
+            return false;
+    }
+    return true;
+}
+
 bool isolation_check(const struct host_map *host, struct isolation *out)
 {
     memset(out, 0, sizeof(*out));
@@ -671,5 +681,5 @@ bool isolation_check(const struct host_map *host, struct isolation *out)
         if (!check_sum(out, i) || !check_accessor(out, i))
             return false;
     }
-    return check_host_tables(out);
+    return check_host_tables(out) && check_own_pages(out);
 }

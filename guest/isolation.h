@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The second opinion on isolation, before the first guest runs: which host bytes, ports and MSRs
- * each guest really reaches, read from the tables that its vCPUs will use, and whether that is what
- * the config says. Shares no code with what built the tables (mm/pt.c, mm/ept.c, mm/hostpt.c,
- * guest/load.c): own constants, own walk, own list of MSRs.
- * Source: SDM 3C "EPT Translation Mechanism", "EPT Misconfigurations", "I/O-Bitmap Addresses",
- * "MSR-Bitmap Address"; SDM 3A "4-Level Paging".
+ * each guest reaches by the tables and bitmaps that were made for its vCPUs, and whether that is
+ * what the config says. That their VMCSs name these is for scripts/second_opinion to see. Shares no
+ * code with what built the tables (mm/pt.c, mm/ept.c, mm/hostpt.c, guest/load.c): own constants,
+ * own walk, own list of MSRs. Source: SDM 3C "EPT Translation Mechanism", "EPT Misconfigurations",
+ * "I/O-Bitmap Addresses", "MSR-Bitmap Address"; SDM 3A "4-Level Paging".
  */
 #ifndef GUEST_ISOLATION_H
 #define GUEST_ISOLATION_H
@@ -26,10 +26,12 @@ struct host_area {
 struct host_map {
     const struct host_area *areas;
     uint32_t area_count;
-    uint32_t phys_bits; /* physical address width */
-    uint64_t pool_base; /* where tables and bitmaps have to be; at most ISOLATION_POOL_PAGES */
-    uint64_t pool_used; /* bytes */
-    uint64_t root_hpa;  /* the hypervisor's own page tables */
+    uint32_t phys_bits;  /* physical address width */
+    uint64_t pool_base;  /* where tables and bitmaps have to be; at most ISOLATION_POOL_PAGES */
+    uint64_t pool_used;  /* bytes */
+    const uint64_t *own; /* pages of the pool that the cores have to themselves */
+    uint32_t own_count;
+    uint64_t root_hpa; /* the hypervisor's own page tables */
 };
 
 /* A run of guest-physical addresses and the host memory they reach. */

@@ -283,7 +283,7 @@ static enum err load_flat(struct vm *vm, struct vcpu_start *start)
     *start = (struct vcpu_start){.mode = START_PROTECTED32, .rip = c->entry_gpa};
     if (e != OK)
         return e;
-    return gmem_write(vm, c->load_gpa, c->kernel.bytes, c->kernel.len) ? OK : ERR_RANGE;
+    return gmem_fill(vm, c->load_gpa, c->kernel.bytes, c->kernel.len) ? OK : ERR_RANGE;
 }
 
 /* Its own tables, made from what fw_cfg and CMOS memory tell, replace ours. */

@@ -298,9 +298,9 @@ static bool write_boot_params(struct vm *vm, const struct guest_image *kernel,
 static bool write_images(struct vm *vm, const struct guest_config *cfg,
                          const struct linux_layout *l)
 {
-    return gmem_write(vm, l->kernel_gpa, cfg->kernel.bytes + l->code_offset, l->code_len) &&
+    return gmem_fill(vm, l->kernel_gpa, cfg->kernel.bytes + l->code_offset, l->code_len) &&
            (l->initrd_len == 0 ||
-            gmem_write(vm, l->initrd_gpa, cfg->initrd.bytes, l->initrd_len)) &&
+            gmem_fill(vm, l->initrd_gpa, cfg->initrd.bytes, l->initrd_len)) &&
            gmem_write(vm, LINUX_CMDLINE_GPA, cfg->cmdline, l->cmdline_len + 1);
 }
 

@@ -448,7 +448,7 @@ static bool write_modules(struct vm *vm, const struct guest_config *cfg,
     for (unsigned i = 0; ok && i < cfg->module_count; i++) {
         const struct guest_image *m = &cfg->modules[i].data;
 
-        ok = m->len == 0 || gmem_write(vm, gpa, m->bytes, m->len);
+        ok = m->len == 0 || gmem_fill(vm, gpa, m->bytes, m->len);
         gpa = multiboot_next_module(gpa, m->len);
     }
     return ok;
@@ -494,7 +494,7 @@ enum err multiboot_load(struct vm *vm, const struct guest_config *cfg,
     for (unsigned i = 0; i < layout->segment_count; i++) {
         const struct multiboot_segment *s = &layout->segments[i];
 
-        if (s->len != 0 && !gmem_write(vm, s->gpa, cfg->kernel.bytes + s->offset, s->len))
+        if (s->len != 0 && !gmem_fill(vm, s->gpa, cfg->kernel.bytes + s->offset, s->len))
             return ERR_RANGE;
     }
     return write_modules(vm, cfg, layout) && multiboot_info_write(vm, cfg, layout, rsdp_gpa)

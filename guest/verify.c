@@ -45,16 +45,16 @@ static bool verify_file(const struct vm *vm, const struct guest_file *file)
         return true;
     write_hex(found, hash);
     if (same) {
-        log_line("guest %s: %s: %lu KiB, SHA-256 %s verified", name, file->path,
-                 align_up(file->data.len, KIB) / KIB, found);
+        log_line("guest %s: SHA-256 %s verified: %s, %lu KiB", name, found, file->path,
+                 align_up(file->data.len, KIB) / KIB);
         return true;
     }
     write_hex(embedded, file->sha256);
     log_line("guest %s: BH066: %s is not what was built in, so the guest stays off; write the "
              "boot medium anew, or build again",
              name, file->path);
-    log_line("guest %s: %s: SHA-256 %s embedded", name, file->path, embedded);
-    log_line("guest %s: %s: SHA-256 %s found", name, file->path, found);
+    log_line("guest %s: SHA-256 %s embedded: %s", name, embedded, file->path);
+    log_line("guest %s: SHA-256 %s found: %s", name, found, file->path);
     return false;
 }
 

@@ -319,6 +319,7 @@ static bool next_life(struct vm *vm, uint64_t unix_time)
         return false;
     }
     if (wish == WISH_RESET) {
+        vm->has_exit_status = false; /* another vCPU's, which came too late */
         vm->resets++;
         vm_log(vm, "reset");
     } else {

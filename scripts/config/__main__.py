@@ -3,7 +3,7 @@
 """Compile config/NAME.yaml, or say what is wrong with it.
 
   python3 scripts/config [options] CONFIG.yaml OUTDIR
-        writes OUTDIR/config.c, images.S and config.d for make, manifest.json and map.svg
+        writes OUTDIR/config.c, images.S, manifest.json and map.svg
   python3 scripts/config [options] --check CONFIG.yaml
         writes nothing
   python3 scripts/config [options] --list-images CONFIG.yaml

@@ -21,7 +21,6 @@ def write_all(machine, outdir):
     os.makedirs(outdir, exist_ok=True)
     data = manifest(machine)
     for name, text in (("config.c", config_c(machine)), ("images.S", images_s(machine)),
-                       ("config.d", config_d(machine, outdir)),
                        ("manifest.json", json.dumps(data, indent=1) + "\n"),
                        ("map.svg", map_svg.svg(data))):
         write_if_changed(os.path.join(outdir, name), text)
@@ -222,17 +221,6 @@ def images_s(machine):
             parts.append(f'    .incbin "{path}", 0, {len(content)}\n')
     parts.append('    .balign 4096\n    .section .note.GNU-stack, "", @progbits\n')
     return "".join(parts)
-
-
-def config_d(machine, outdir):
-    """The dependencies, for make."""
-    def word(path):
-        return path.replace("$", "$$").replace("#", "\\#").replace(" ", "\\ ")
-
-    needs = [machine.source.path] + list(machine.images())
-    rule = " ".join(word(os.path.join(outdir, name)) for name in ("config.c", "images.S")) + ":"
-    rule += "".join(f" \\\n  {word(need)}" for need in needs)
-    return rule + "\n" + "".join(f"\n{word(need)}:\n" for need in needs)
 
 
 # ---- the manifest ---------------------------------------------------------------------------

@@ -55,7 +55,11 @@ class _Say:
 
 
 def check_fw_cfg(machine, guest, problems):
-    """BH078, BH079: the items of fw_cfg."""
+    """BH052, BH078, BH079: the items of fw_cfg."""
+    for key in ("initrd", "cmdline"):
+        if getattr(guest.fw_cfg, key) and not guest.fw_cfg.kernel:
+            problems.add("BH052", machine.source.line(guest.at("devices", "fw_cfg", key)),
+                         what=guest.label, key=key)
     place = guest.at("devices", "fw_cfg", "files")
     line = machine.source.line(place)
     first = {name: "the machine's own" for name in pc.FW_CFG_OWN_FILES}

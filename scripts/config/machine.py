@@ -19,12 +19,10 @@ class Policy:
 
 
 @dataclass
-class Image:
-    """A file to be embedded."""
+class File:
+    """A file to be embedded, once however often it is used."""
 
-    use: str  # "kernel", "fw_cfg: etc/x"
     path: str
-    place: tuple
     why: str = None  # it cannot be read
 
     @functools.cached_property
@@ -36,6 +34,30 @@ class Image:
         except OSError as error:
             self.why = error.strerror
             return None
+
+
+@dataclass
+class Image:
+    """One use of a file."""
+
+    use: str  # "kernel", "fw_cfg: etc/x"
+    file: File
+    place: tuple
+
+    @property
+    def path(self):
+        """As the build names it."""
+        return self.file.path
+
+    @property
+    def content(self):
+        """Its bytes, or None."""
+        return self.file.content
+
+    @property
+    def why(self):
+        """Why it cannot be read."""
+        return self.file.why
 
 
 @dataclass
@@ -178,6 +200,7 @@ class Reader:
 
     def __init__(self, source, bad, folders, label):
         self._source, self._bad, self._folders, self._label = source, bad, folders, label
+        self._files = {}  # path -> File
 
     def get(self, place, default=None, kind=None):
         """The value at a place; default where there is none, or none that can be used."""
@@ -203,7 +226,9 @@ class Reader:
         path = self.get(place, None, str)
         if path is None:
             return None
-        return Image(use, self._folders.resolve(path), place)
+        path = self._folders.resolve(path)
+        self._files.setdefault(path, File(path))
+        return Image(use, self._files[path], place)
 
     def machine(self):
         """The whole."""

@@ -52,7 +52,7 @@ RULES = {
     "BH024": Rule(
         "{what}: {count} free cores are wanted, {left} are left", "{hint}",
         "With `cpus: N`, cores are taken that no other guest names, the lowest first, and none that"
-        " is a hardware thread of another guest's core.",
+        " machine: threads calls a hardware thread of another guest's core.",
     ),
     "BH025": Rule("machine: core {core} is in two lists of threads", "a core is in one of them"),
     # Memory
@@ -91,6 +91,10 @@ RULES = {
     "BH051": Rule(
         "{what}: interrupt {irq} of the {device} is that of the {other}", "use one of {free}",
         "ISA interrupts are edges: two devices on one would lose some.",
+    ),
+    "BH052": Rule(
+        "{what}: fw_cfg: {key} without a kernel", "add kernel:, or remove it",
+        "Firmware looks for it only if there is a kernel to start.",
     ),
     # Images
     "BH060": Rule("{what}: cannot read {path}: {why}", "make it, or correct the path"),

@@ -3,10 +3,14 @@
 
 A place is a tuple of keys and indices from the root, as in ("guests", 0, "cpus", 1).
 """
+import re
+
 import yaml
 
 MAX_NODES = 20000  # aliases can multiply a file of a few lines; no config has so many values
 MAX_DEPTH = 40
+# YAML 1.1 takes 0620 for octal, 1:30 for 90 and 1_0 for 10: here they are no numbers.
+ODD_NUMBER = re.compile(r"[-+]?(0[0-9]+|[0-9_.]*[:_][0-9_:.]*)")
 PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
 
 
@@ -93,7 +97,7 @@ def _compose(path):
 
 def _scalar(node):
     """Numbers, truth values and nothing as such; dates and whatever else YAML knows as text."""
-    if node.tag not in PLAIN_TAGS:
+    if node.tag not in PLAIN_TAGS or ODD_NUMBER.fullmatch(node.value):
         return node.value
     loader = yaml.SafeLoader("")
     try:

@@ -61,6 +61,11 @@ bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
     return true;
 }
 
+bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+    return gmem_write(vm, gpa, buf, len);
+}
+
 bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 {
     CHECK(gpa == RSDP_GPA && len == 36 && vm->low_len > MIB);

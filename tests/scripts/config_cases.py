@@ -393,6 +393,10 @@ CASES = [
     ("BH051", [("    readers:\n", "    readers:\n"), ("    size: 64K\n", "    size: 64K\n    writer: {guest: beat, at: 0xd1000000}\n    readers: [{guest: linux, at: 0xd1000000, doorbell: 10}]\n  - name: back\n    size: 4K\n")], {}, [
         "config/m.yaml:50: BH051: guest 'linux': interrupt 10 of the doorbell of 'back' is that of the doorbell of 'ring' (also config/m.yaml:47); use one of 1, 3, 5, 6, 7, 11, 12, 13, 14, 15",
     ]),
+    ("BH052", [("        kernel: deps:vmlinuz\n        initrd", "        initrd")], {}, [
+        "config/m.yaml:36: BH052: guest 'bios': fw_cfg: initrd without a kernel; add kernel:, or remove it",
+        "config/m.yaml:37: BH052: guest 'bios': fw_cfg: cmdline without a kernel; add kernel:, or remove it",
+    ]),
     ("BH060", [("kernel: build:beat.bin", "kernel: build:none")], {}, [
         "config/m.yaml:14: BH060: guest 'beat': kernel: cannot read build/none: No such file or directory; make it, or correct the path",
     ]),

@@ -59,4 +59,4 @@ class HostileNeighbourOfTwo(SystemTest):
 
     def test_console_answers(self):
         self.machine.send("\x1d?")
-        self.machine.expect(r"^\[bulkhead\] guest hostile: running, .*\n", LONG)
+        self.machine.expect(r"^\[bulkhead\] guest hostile: (?:running|loading), .*\n", LONG)

@@ -47,8 +47,8 @@ class Policies(SystemTest):
     def test_hashes_were_shown_once(self):
         for name, file in (("crasher", "crash_smp"), ("heartbeat", "heartbeat"), ("leaver", "leaver")):
             image = (TREE / "build" / "guests" / f"{file}.bin").read_bytes()
-            line = (f"[bulkhead] guest {name}: build/guests/{file}.bin: {-(-len(image) // 1024)} KiB, "
-                    f"SHA-256 {hashlib.sha256(image).hexdigest()} verified\n")
+            line = (f"[bulkhead] guest {name}: SHA-256 {hashlib.sha256(image).hexdigest()} verified: "
+                    f"build/guests/{file}.bin, {-(-len(image) // 1024)} KiB\n")
             self.assertEqual(self.machine.console.count(line), 1, line)
 
 
@@ -88,11 +88,11 @@ class SpoiledFile(SystemTest):
                 machine.expect(r"^\[bulkhead\] guest leaver: powered off,.*\n", LONG)
                 machine.expect(r"^\[heartbeat\] beat 3: .*\n", LONG)
                 console = machine.console
-        name = f"guest crasher: {path.relative_to(TREE)}: SHA-256"
-        self.assertIn(f"[bulkhead] {name} {hashlib.sha256(good).hexdigest()} embedded\n", console)
-        self.assertIn(f"[bulkhead] {name} {hashlib.sha256(bad).hexdigest()} found\n", console)
+        for content, what in (good, "embedded"), (bad, "found"):
+            self.assertIn(f"[bulkhead] guest crasher: SHA-256 {hashlib.sha256(content).hexdigest()} {what}: "
+                          f"{path.relative_to(TREE)}\n", console)
         self.assertIn("[bulkhead] guest crasher: BH066: build/guests/crash_smp.bin is not what was "
                       "built in, so the guest stays off; ", console)
         self.assertIn("[bulkhead] guest crasher: refused, core 0, resets 0, restarts 0,", console)
         self.assertEqual(guest_lines(console, "crasher"), [])
-        self.assertEqual(console.count(" verified\n"), 2)
+        self.assertEqual(console.count(" verified: "), 2)

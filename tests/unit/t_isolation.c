@@ -59,6 +59,7 @@ static struct pages pages;
 static struct hostpt tables;
 static struct host_area areas[8];
 static struct host_map host;
+static uint64_t own[2];
 static struct isolation found;
 static uint64_t ring_hpa;
 
@@ -198,6 +199,8 @@ static int setup(void **state)
     ring_hpa = load_regions[0].base;
     make_guest(FLAT);
     make_guest(ROM);
+    own[0] = page();
+    own[1] = page();
     ((uint64_t *)phys_table(table))[index] = hostpt_entry_2m(vms[FLAT].memory[0].hpa, HOSTPT_W);
     host = (struct host_map){
         .areas = areas,
@@ -205,6 +208,8 @@ static int setup(void **state)
         .pool_base = pages.pool_base,
         .pool_used = pages.pool_used,
         .root_hpa = tables.root_hpa,
+        .own = own,
+        .own_count = ARRAY_LEN(own),
     };
     add_area(0, 9 * MIB, NULL);
     add_area(9 * MIB, 55 * MIB, NULL);
@@ -550,6 +555,13 @@ static void test_wrong_pointer(void **state)
     FINDS("guest flat", "EPT pointer", "expected");
 }
 
+static void test_bitmap_on_a_cores_own_page(void **state)
+{
+    (void)state;
+    own[1] = vms[FLAT].vcpu[0].arch.msr_bitmap_hpa;
+    FINDS("the hypervisor: its core's area", hex(own[1]), "also in use by flat");
+}
+
 static void test_vcpu_with_other_tables(void **state)
 {
     (void)state;
@@ -707,6 +719,7 @@ int main(void)
         T(test_executable_window),
         T(test_user_page_of_the_hypervisor),
         T(test_hypervisors_table_is_a_guests),
+        T(test_bitmap_on_a_cores_own_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,11 @@ bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
     return true;
 }
 
+bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+    return gmem_write(vm, gpa, buf, len);
+}
+
 static void put(uint8_t *image, size_t offset, uint64_t value, size_t bytes)
 {
     memcpy(image + offset, &value, bytes);
