@@ -299,8 +299,7 @@ static bool write_images(struct vm *vm, const struct guest_config *cfg,
                          const struct linux_layout *l)
 {
     return gmem_fill(vm, l->kernel_gpa, cfg->kernel.bytes + l->code_offset, l->code_len) &&
-           (l->initrd_len == 0 ||
-            gmem_fill(vm, l->initrd_gpa, cfg->initrd.bytes, l->initrd_len)) &&
+           (l->initrd_len == 0 || gmem_fill(vm, l->initrd_gpa, cfg->initrd.bytes, l->initrd_len)) &&
            gmem_write(vm, LINUX_CMDLINE_GPA, cfg->cmdline, l->cmdline_len + 1);
 }
 
