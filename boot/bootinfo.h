@@ -42,7 +42,8 @@ struct boot_memory {
     enum boot_memory_type type;
 };
 
-/* A linear framebuffer of pixels (multiboot2 type 1, direct RGB). The loader's numbers, not checked. */
+/* A linear framebuffer of pixels (multiboot2 type 1, direct RGB). The loader's numbers, not
+ * checked. */
 struct boot_framebuffer {
     bool present;
     uint8_t bpp; /* bits per pixel */
@@ -69,10 +70,10 @@ struct boot_info {
     struct boot_framebuffer framebuffer;
     uint8_t seed[BOOT_SEED_LEN]; /* the firmware's random bytes */
     unsigned seed_len;           /* bytes of it, 0 if none */
-    bool cmdline_cut;    /* it was longer than 255 */
-    char cmdline[256];   /* ends in 0; bytes that are not printable ASCII became '?' */
-    char loader[64];     /* the loader's name, likewise */
-    const char *problem; /* what was wrong with the input, or NULL; a constant string */
+    bool cmdline_cut;            /* it was longer than 255 */
+    char cmdline[256];           /* ends in 0; bytes that are not printable ASCII became '?' */
+    char loader[64];             /* the loader's name, likewise */
+    const char *problem;         /* what was wrong with the input, or NULL; a constant string */
 };
 
 /*

@@ -9,12 +9,12 @@
 #include "lib/span.h"
 #include "lib/string.h"
 
-#define PT_LOAD       1u
-#define EHDR_LEN      64u
-#define PHDR_LEN      56u
-#define LOAD_ALIGN    PAGE_2M
-#define LOAD_LIMIT    (4 * GIB)
-#define MAP_SLACK     (16 * 64) /* bytes: descriptors that allocating adds */
+#define PT_LOAD    1u
+#define EHDR_LEN   64u
+#define PHDR_LEN   56u
+#define LOAD_ALIGN PAGE_2M
+#define LOAD_LIMIT (4 * GIB)
+#define MAP_SLACK  (16 * 64) /* bytes: descriptors that allocating adds */
 
 extern const uint8_t payload_start[], payload_end[]; /* payload.S */
 
@@ -32,7 +32,11 @@ struct elf {
 
 static bool is_elf(struct span file)
 {
-    return file.len >= EHDR_LEN && memcmp(file.bytes, "\x7f" "ELF\x02\x01", 6) == 0 &&
+    return file.len >= EHDR_LEN &&
+           memcmp(file.bytes,
+                  "\x7f"
+                  "ELF\x02\x01",
+                  6) == 0 &&
            span_u16(file, 54) == PHDR_LEN && span_u64(file, 32) <= file.len &&
            span_has(file, (size_t)span_u64(file, 32), span_u16(file, 56) * (size_t)PHDR_LEN);
 }
@@ -131,7 +135,8 @@ static uint64_t take_place(uint64_t need)
         status = bs->AllocatePages(AllocateAddress, EfiLoaderCode, need / EFI_PAGE_SIZE, &place);
     if (place != 0 && status == EFI_SUCCESS)
         return place;
-    say("REFUSED: the hypervisor needs %lu KiB of memory in one piece below 4 GiB, 2 MiB-aligned; the "
+    say("REFUSED: the hypervisor needs %lu KiB of memory in one piece below 4 GiB, 2 MiB-aligned; "
+        "the "
         "largest is %lu KiB (status %lxH)",
         (unsigned long)need / KIB, (unsigned long)largest / KIB, (unsigned long)status);
     say("fit more memory, or build a config with smaller guest images");

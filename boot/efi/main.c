@@ -37,8 +37,8 @@ static struct efi_handover *make_handover(void)
 {
     EFI_PHYSICAL_ADDRESS at = BELOW_4G;
     struct efi_handover *h;
-    EFI_STATUS status = firmware->BootServices->AllocatePages(
-        AllocateMaxAddress, EfiLoaderData, MAP_ROOM / EFI_PAGE_SIZE, &at);
+    EFI_STATUS status = firmware->BootServices->AllocatePages(AllocateMaxAddress, EfiLoaderData,
+                                                              MAP_ROOM / EFI_PAGE_SIZE, &at);
 
     if (status != EFI_SUCCESS) {
         say("REFUSED: no %lu KiB of memory below 4 GiB for the memory map (status %lxH); fit more "
