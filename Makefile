@@ -211,6 +211,10 @@ build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)scripts/mkinitramfs $@
 
+# An image that is too large for what El Torito can count: the same, and zeros behind it.
+build/large.cpio.gz: build/initramfs.cpio.gz
+	$(Q)cp $< $@ && truncate -s 48M $@
+
 # Debian's PREEMPT_RT kernel: some configs only, so it is fetched when one of them is built.
 $(DEPS)/vmlinuz-rt: | $(SETUP)
 	@echo "  fetch $@"

@@ -92,9 +92,12 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
     log_line("loader: %s, firmware: %s, image at %lx, memory map of %u entries", boot.info.loader,
              boot.info.firmware == BOOT_FIRMWARE_UEFI ? "UEFI" : "BIOS", boot.load_hpa,
              boot.info.memory_count);
-    log_line("handed over: RSDP of %u bytes, framebuffer %ux%u at %lx, %u bytes of random seed",
-             boot.info.rsdp_len, boot.info.framebuffer.width, boot.info.framebuffer.height,
-             boot.info.framebuffer.hpa, boot.info.seed_len);
+    log_line("handed over: RSDP of %u bytes, random seed of %u bytes", boot.info.rsdp_len,
+             boot.info.seed_len);
+    if (boot.info.framebuffer.present)
+        log_line("framebuffer: %ux%u, %u bits, at %lx", boot.info.framebuffer.width,
+                 boot.info.framebuffer.height, boot.info.framebuffer.bpp,
+                 boot.info.framebuffer.hpa);
 }
 
 static unsigned physical_address_width(void)

@@ -135,11 +135,11 @@ static uint64_t take_place(uint64_t need)
         status = bs->AllocatePages(AllocateAddress, EfiLoaderCode, need / EFI_PAGE_SIZE, &place);
     if (place != 0 && status == EFI_SUCCESS)
         return place;
+    if (status != EFI_SUCCESS)
+        say("the firmware's memory services fail: status %lxH", (unsigned long)status);
     say("REFUSED: the hypervisor needs %lu KiB of memory in one piece below 4 GiB, 2 MiB-aligned; "
-        "the "
-        "largest is %lu KiB (status %lxH)",
-        (unsigned long)need / KIB, (unsigned long)largest / KIB, (unsigned long)status);
-    say("fit more memory, or build a config with smaller guest images");
+        "the largest is %lu KiB; fit more memory, or make the guests' images smaller",
+        (unsigned long)need / KIB, (unsigned long)largest / KIB);
     return 0;
 }
 

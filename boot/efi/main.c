@@ -80,6 +80,18 @@ static NORETURN void enter(uint64_t entry, const struct efi_handover *h)
     __builtin_unreachable();
 }
 
+/* What it checked, it has checked: this is for the report only. */
+static bool secure_boot(void)
+{
+    EFI_GUID global = EFI_GLOBAL_VARIABLE;
+    uint8_t on = 0;
+    UINTN len = sizeof(on);
+
+    return firmware->RuntimeServices->GetVariable(L"SecureBoot", &global, NULL, &len, &on) ==
+               EFI_SUCCESS &&
+           on == 1;
+}
+
 static EFI_STATUS give_up(EFI_STATUS status)
 {
     say("back to the firmware");
@@ -95,8 +107,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 
     firmware = table;
     com1_init();
-    say("UEFI loader, on UEFI %u.%u", table->Hdr.Revision >> 16,
-        (table->Hdr.Revision & 0xffff) / 10);
+    say("UEFI loader, on UEFI %u.%u, Secure Boot %s", table->Hdr.Revision >> 16,
+        (table->Hdr.Revision & 0xffff) / 10, secure_boot() ? "on" : "off");
     if (!cpu_fits())
         return give_up(EFI_UNSUPPORTED);
     if (!load_hypervisor(&entry))
