@@ -132,9 +132,10 @@ $(OUT)/bulkhead.iso: $(OUT)/bulkhead.stripped.elf $(OUT)/BOOTX64.EFI scripts/mki
 
 # A UEFI application, by gcc and gnu-efi whatever CC is. The ELF file inside starts at its UEFI entry.
 EFI_OBJ     := build/obj-efi
+EFI_HEADERS := -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 EFI_OBJECTS := $(patsubst %,$(EFI_OBJ)/%.o,$(wildcard boot/efi/*.c) lib/fmt.c lib/string.c)
 EFI_CFLAGS  := $(filter-out -fno-pie,$(FREESTANDING)) -fpic -fshort-wchar -fvisibility=hidden \
-               -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 \
+               $(EFI_HEADERS) \
                $(filter-out -fanalyzer -Wduplicated-cond -Wlogical-op,$(WARNINGS))
 
 $(EFI_OBJ)/%.c.o: %.c | $(SETUP)
@@ -260,6 +261,8 @@ UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.
 $(UNIT)/obj/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(UNIT)/obj/boot/efi/%.o $(UNIT)/obj/tests/unit/t_efi.o: HOST_CFLAGS += $(EFI_HEADERS)
 
 # The first lines of a test name the product sources it links: "unit: path/one.c path/two.c".
 unit_objects = $(patsubst %.c,$(UNIT)/obj/%.o,tests/unit/t_$1.c $(shell scripts/unit_sources tests/unit/t_$1.c))

@@ -56,10 +56,16 @@ static bool elf_segment(const struct elf *elf, unsigned i, struct segment *s)
     return span_u32(elf->file, at) == PT_LOAD;
 }
 
-/* Fill in low and high; false if a segment does not fit into file or memory. */
+static bool holds_entry(const struct elf *elf, const struct segment *s)
+{
+    return elf->entry_va >= s->va && elf->entry_va - s->va < s->file_len;
+}
+
+/* Fill in low and high; false if a segment does not fit into file or memory, or none is entered. */
 static bool measure(struct elf *elf)
 {
     struct segment s;
+    bool entered = false;
 
     elf->low = UINT64_MAX;
     for (unsigned i = 0; i < elf->count; i++) {
@@ -68,10 +74,11 @@ static bool measure(struct elf *elf)
         if (!span_has(elf->file, s.offset, s.file_len) || s.file_len > s.memory_len ||
             s.hpa >= LOAD_LIMIT || s.memory_len > LOAD_LIMIT - s.hpa)
             return false;
+        entered |= holds_entry(elf, &s);
         elf->low = s.hpa < elf->low ? s.hpa : elf->low;
         elf->high = s.hpa + s.memory_len > elf->high ? s.hpa + s.memory_len : elf->high;
     }
-    return elf->low < elf->high && is_aligned(elf->low, LOAD_ALIGN);
+    return entered && is_aligned(elf->low, LOAD_ALIGN);
 }
 
 static bool open_elf(struct elf *elf)
@@ -164,7 +171,7 @@ bool load_hypervisor(uint64_t *entry)
 
         memcpy(to, elf.file.bytes + s.offset, s.file_len);
         memset(to + s.file_len, 0, s.memory_len - s.file_len);
-        if (elf.entry_va >= s.va && elf.entry_va - s.va < s.file_len)
+        if (holds_entry(&elf, &s))
             *entry = (uint64_t)to + (elf.entry_va - s.va);
     }
     return true;

@@ -40,10 +40,22 @@ void com1_drain(void);
  */
 MUST_CHECK bool load_hypervisor(uint64_t *entry);
 
-/* What the firmware has to tell but the memory map: RSDP, framebuffer, random seed. */
-void collect(struct efi_handover *h);
+/*
+ * A hand-over below 4 GiB with all that the firmware has to tell but the memory map: RSDP,
+ * framebuffer, random seed.
+ *   return  NULL: no memory, and it was said
+ */
+MUST_CHECK struct efi_handover *make_handover(void);
 
-/* For memcpy'd tables and the like: whether two GUIDs are the same. */
+/*
+ * End boot services, with the memory map of that moment in the hand-over. After an error most of
+ * the firmware, its console too, may be gone.
+ *   image   what efi_main was given
+ *   return  EFI_SUCCESS; else the firmware's reason
+ */
+MUST_CHECK EFI_STATUS leave_firmware(EFI_HANDLE image, struct efi_handover *h);
+
+/* Whether two GUIDs are the same. */
 static inline bool same_guid(const EFI_GUID *a, const EFI_GUID *b)
 {
     const uint64_t *x = (const uint64_t *)(const void *)a, *y = (const uint64_t *)(const void *)b;

@@ -3,16 +3,12 @@
  * The UEFI loader, step by step: say so, look at the CPU, load the hypervisor, collect what the
  * firmware knows, leave boot services, jump to boot/efi64.S. What goes wrong before boot services
  * end is said, and the firmware goes on with whatever it boots next.
- * Source: UEFI Specification 2.10, "EFI_BOOT_SERVICES.ExitBootServices()".
+ * Source: UEFI Specification 2.10, "EFI Image Entry Point".
  */
 #include "boot/efi/loader.h"
 
 #include "lib/bits.h"
-#include "lib/string.h"
 
-#define BELOW_4G       0xffffffffu
-#define MAP_ROOM       (256 * KIB) /* for the memory map, which grows while we boot */
-#define EXIT_TRIES     8
 #define READING_TIME   (5 * 1000 * 1000) /* us, before the firmware's next screen */
 #define CPUID_EXTENDED 0x80000001u
 #define CPUID_NX       BIT32(20) /* of EDX */
@@ -31,46 +27,6 @@ static bool cpu_fits(void)
         say("REFUSED: CPUID.80000001H:EDX.NX[bit 20] is 0: no execute-disable; if the firmware "
             "menu has \"Execute Disable\", enable it");
     return (d & CPUID_NX) != 0;
-}
-
-static struct efi_handover *make_handover(void)
-{
-    EFI_PHYSICAL_ADDRESS at = BELOW_4G;
-    struct efi_handover *h;
-    EFI_STATUS status = firmware->BootServices->AllocatePages(AllocateMaxAddress, EfiLoaderData,
-                                                              MAP_ROOM / EFI_PAGE_SIZE, &at);
-
-    if (status != EFI_SUCCESS) {
-        say("REFUSED: no %lu KiB of memory below 4 GiB for the memory map (status %lxH); fit more "
-            "memory",
-            MAP_ROOM / KIB, (unsigned long)status);
-        return NULL;
-    }
-    h = (struct efi_handover *)at;
-    memset(h, 0, sizeof(*h));
-    h->magic = EFI_HANDOVER_MAGIC;
-    collect(h);
-    return h;
-}
-
-/* The key is that of the map; what runs in between may change the map, so it is tried again. */
-static EFI_STATUS leave_boot_services(EFI_HANDLE image, struct efi_handover *h)
-{
-    EFI_BOOT_SERVICES *bs = firmware->BootServices;
-    EFI_STATUS status = EFI_INVALID_PARAMETER;
-
-    for (unsigned i = 0; status == EFI_INVALID_PARAMETER && i < EXIT_TRIES; i++) {
-        UINTN len = MAP_ROOM - sizeof(*h), key, step;
-        UINT32 version;
-
-        status = bs->GetMemoryMap(&len, (EFI_MEMORY_DESCRIPTOR *)(h + 1), &key, &step, &version);
-        if (status != EFI_SUCCESS)
-            return status;
-        h->descriptor_len = (uint32_t)step;
-        h->total_len = (uint32_t)(sizeof(*h) + len);
-        status = bs->ExitBootServices(image, key);
-    }
-    return status;
 }
 
 static NORETURN void enter(uint64_t entry, const struct efi_handover *h)
@@ -116,7 +72,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     h = make_handover();
     if (h == NULL)
         return give_up(EFI_OUT_OF_RESOURCES);
-    status = leave_boot_services(image, h);
+    status = leave_firmware(image, h);
     if (status == EFI_SUCCESS)
         enter(entry, h);
     /* The console may be gone already. */

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the firmware has to tell. UEFI Specification 2.10: "EFI Configuration Table", "Graphics
- * Output Protocol", "Random Number Generator Protocol".
+ * What the firmware has to tell, and the end of its boot services. UEFI Specification 2.10: "EFI
+ * Configuration Table", "Graphics Output Protocol", "Random Number Generator Protocol",
+ * "EFI_BOOT_SERVICES.ExitBootServices()".
  */
 #include "boot/efi/loader.h"
 
+#include "lib/bits.h"
 #include "lib/string.h"
 
+#define BELOW_4G     0xffffffffu
+#define MAP_ROOM     (256 * KIB) /* for the memory map, which grows while we boot */
+#define EXIT_TRIES   8
 #define RSDP_OLD_LEN 20u
 
 static const void *find_table(EFI_GUID guid)
@@ -73,10 +78,45 @@ static void collect_seed(struct efi_handover *h)
         h->seed_len = sizeof(h->seed);
 }
 
-void collect(struct efi_handover *h)
+struct efi_handover *make_handover(void)
 {
+    EFI_PHYSICAL_ADDRESS at = BELOW_4G;
+    struct efi_handover *h;
+    EFI_STATUS status = firmware->BootServices->AllocatePages(AllocateMaxAddress, EfiLoaderData,
+                                                              MAP_ROOM / EFI_PAGE_SIZE, &at);
+
+    if (status != EFI_SUCCESS) {
+        say("REFUSED: no %lu KiB of memory below 4 GiB for the memory map (status %lxH); fit more "
+            "memory",
+            MAP_ROOM / KIB, (unsigned long)status);
+        return NULL;
+    }
+    h = (struct efi_handover *)at;
+    memset(h, 0, sizeof(*h));
+    h->magic = EFI_HANDOVER_MAGIC;
     h->system_table = (uint64_t)firmware;
     collect_rsdp(h);
     collect_framebuffer(h);
     collect_seed(h);
+    return h;
+}
+
+/* The key is that of the map; what runs in between may change the map, so it is tried again. */
+EFI_STATUS leave_firmware(EFI_HANDLE image, struct efi_handover *h)
+{
+    EFI_BOOT_SERVICES *bs = firmware->BootServices;
+    EFI_STATUS status = EFI_INVALID_PARAMETER;
+
+    for (unsigned i = 0; status == EFI_INVALID_PARAMETER && i < EXIT_TRIES; i++) {
+        UINTN len = MAP_ROOM - sizeof(*h), key, step;
+        UINT32 version;
+
+        status = bs->GetMemoryMap(&len, (EFI_MEMORY_DESCRIPTOR *)(h + 1), &key, &step, &version);
+        if (status != EFI_SUCCESS)
+            return status;
+        h->descriptor_len = (uint32_t)step;
+        h->total_len = (uint32_t)(sizeof(*h) + len);
+        status = bs->ExitBootServices(image, key);
+    }
+    return status;
 }
