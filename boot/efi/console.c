@@ -27,15 +27,18 @@ static void outb(uint16_t port, uint8_t value)
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-static void com1_wait(uint8_t lsr_bit)
+static bool com1_wait(uint8_t lsr_bit)
 {
-    for (unsigned i = 0; i < POLL_LIMIT && !(inb(COM1_LSR) & lsr_bit); i++)
-        continue;
+    for (unsigned i = 0; i < POLL_LIMIT; i++) {
+        if (inb(COM1_LSR) & lsr_bit)
+            return true;
+    }
+    return false;
 }
 
 void com1_drain(void)
 {
-    com1_wait(LSR_TEMT);
+    (void)com1_wait(LSR_TEMT);
 }
 
 void com1_init(void)
@@ -59,10 +62,8 @@ void com1_init(void)
 
 static void com1_write(const char *text)
 {
-    for (; *text != 0; text++) {
-        com1_wait(LSR_THRE);
+    for (; *text != 0 && com1_wait(LSR_THRE); text++)
         outb(COM1, (uint8_t)*text);
-    }
 }
 
 static void make_line(char *line, const char *fmt, va_list args)
