@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -86,7 +86,7 @@ $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.
-ifneq ($(filter all iso run build/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all iso sign run build/%,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(wildcard $(CONFIG_FILE)),)
 $(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
 endif
@@ -121,12 +121,45 @@ $(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) $(OUT)/compiler linker.ld
 	@echo "  link  $@"
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJECTS) $(CONFIG_OBJECTS)
 
-$(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
-	@echo "  iso   $@"
-	$(Q)$(OBJCOPY) --strip-all $< $(OUT)/bulkhead.stripped.elf
-	$(Q)scripts/mkiso $(OUT)/bulkhead.stripped.elf $@
+$(OUT)/bulkhead.stripped.elf: $(OUT)/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all $< $@
 
--include $(OBJECTS:.o=.d) $(OUT)/config.o.d
+$(OUT)/bulkhead.iso: $(OUT)/bulkhead.stripped.elf $(OUT)/BOOTX64.EFI scripts/mkiso
+	@echo "  iso   $@"
+	$(Q)scripts/mkiso $(filter-out scripts/%,$^) $@
+
+# --- the UEFI loader -----------------------------------------------------------------------------
+
+# A UEFI application, by gcc and gnu-efi whatever CC is. The ELF file inside starts at its UEFI entry.
+EFI_OBJ     := build/obj-efi
+EFI_HEADERS := -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+EFI_OBJECTS := $(patsubst %,$(EFI_OBJ)/%.o,$(wildcard boot/efi/*.c) lib/fmt.c lib/string.c)
+EFI_CFLAGS  := $(filter-out -fno-pie,$(FREESTANDING)) -fpic -fshort-wchar -fvisibility=hidden \
+               $(EFI_HEADERS) \
+               $(filter-out -fanalyzer -Wduplicated-cond -Wlogical-op,$(WARNINGS))
+
+$(EFI_OBJ)/%.c.o: %.c | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)gcc $(EFI_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/payload.elf: $(OUT)/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all --set-start=0x$$(nm $< | sed -n 's/ T efi64_entry$$//p') $< $@
+
+$(OUT)/payload.o: boot/efi/payload.S $(OUT)/payload.elf
+	$(Q)gcc -DPAYLOAD='"$(OUT)/payload.elf"' -c $< -o $@
+
+$(OUT)/BOOTX64.EFI: $(EFI_OBJECTS) $(OUT)/payload.o
+	@echo "  efi   $@"
+	$(Q)$(LD) -nostdlib -shared -Bsymbolic --no-undefined --build-id=none -z nocombreloc \
+	  -T /usr/lib/elf_x86_64_efi.lds -o $(OUT)/loader.so /usr/lib/crt0-efi-x86_64.o $^ /usr/lib/libgnuefi.a
+	$(Q)$(OBJCOPY) -j .text -j .data -j .dynamic -j .rela -j .reloc \
+	  --strip-all --output-target=efi-app-x86_64 $(OUT)/loader.so $@
+
+sign: $(OUT)/BOOTX64.EFI ## BOOTX64.signed.EFI for Secure Boot, with KEY=file.key CERT=file.crt
+	$(Q)test -f "$(KEY)" -a -f "$(CERT)" || { echo "make sign KEY=FILE.key CERT=FILE.crt (PEM): no such files"; exit 1; }
+	$(Q)sbsign --key $(KEY) --cert $(CERT) --output $(OUT)/BOOTX64.signed.EFI $<
+
+-include $(OBJECTS:.o=.d) $(EFI_OBJECTS:.o=.d) $(OUT)/config.o.d
 
 # --- guests --------------------------------------------------------------------------------------
 
@@ -179,6 +212,10 @@ build/initramfs.cpio.gz: scripts/mkinitramfs | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)scripts/mkinitramfs $@
 
+# An image that is too large for what El Torito can count: the same, and zeros behind it.
+build/large.cpio.gz: build/initramfs.cpio.gz
+	$(Q)cp $< $@ && truncate -s 48M $@
+
 # Debian's PREEMPT_RT kernel: some configs only, so it is fetched when one of them is built.
 $(DEPS)/vmlinuz-rt: | $(SETUP)
 	@echo "  fetch $@"
@@ -224,6 +261,8 @@ UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.
 $(UNIT)/obj/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(UNIT)/obj/boot/efi/%.o $(UNIT)/obj/tests/unit/t_efi.o: HOST_CFLAGS += $(EFI_HEADERS)
 
 # The first lines of a test name the product sources it links: "unit: path/one.c path/two.c".
 unit_objects = $(patsubst %.c,$(UNIT)/obj/%.o,tests/unit/t_$1.c $(shell scripts/unit_sources tests/unit/t_$1.c))

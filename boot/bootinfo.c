@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The multiboot2 parser. Multiboot2 Specification 2.0, "Boot information format". */
+/*
+ * The parsers of what a loader leaves. Multiboot2 Specification 2.0, "Boot information format";
+ * boot/handover.h.
+ */
 #include "boot/bootinfo.h"
 
+#include "boot/handover.h"
 #include "lib/bits.h"
 #include "lib/span.h"
 #include "lib/string.h"
@@ -267,26 +271,33 @@ static enum err read_bios_map(struct boot_info *out, struct span tag)
 }
 
 /* EFI_MEMORY_DESCRIPTOR: Type at 0, PhysicalStart at 8, NumberOfPages at 24. */
-static enum err read_efi_map(struct boot_info *out, struct span tag)
+static enum err read_efi_map(struct boot_info *out, struct span map, uint32_t entry_len)
 {
-    uint32_t entry_len = span_u32(tag, 8);
     enum err e = OK;
 
     if (entry_len < EFI_DESCRIPTOR_MIN)
-        return refuse(out, ERR_FORMAT,
-                      "multiboot2: EFI memory map (tag 17) with a wrong "
-                      "descriptor size");
-    for (size_t at = 16; e == OK && span_has(tag, at, entry_len); at += entry_len) {
-        uint64_t n = span_u64(tag, at + 24);
+        return refuse(out, ERR_FORMAT, "EFI memory map with a wrong descriptor size");
+    for (size_t at = 0; e == OK && span_has(map, at, entry_len); at += entry_len) {
+        uint64_t n = span_u64(map, at + 24);
 
         e = add_memory(out,
                        (struct boot_memory){
-                           .base = span_u64(tag, at + 8),
+                           .base = span_u64(map, at + 8),
                            .len = n > UINT64_MAX / EFI_PAGE_SIZE ? UINT64_MAX : n * EFI_PAGE_SIZE,
-                           .type = efi_type(span_u32(tag, at)),
+                           .type = efi_type(span_u32(map, at)),
                        });
     }
+    if (e == OK && out->memory_count == 0)
+        return refuse(out, ERR_NOTFOUND, "the EFI memory map is empty");
     return e;
+}
+
+/* Tag 17: descriptor size at 8, the map at 16; take_map has seen that these are there. */
+static enum err read_efi_tag(struct boot_info *out, struct span tag)
+{
+    struct span map = {.bytes = tag.bytes + 16, .len = tag.len - 16};
+
+    return read_efi_map(out, map, span_u32(tag, 8));
 }
 
 static enum err read_map(struct parse *p)
@@ -294,7 +305,7 @@ static enum err read_map(struct parse *p)
     enum err e;
 
     if (p->efi_memory.len != 0)
-        e = read_efi_map(p->out, p->efi_memory);
+        e = read_efi_tag(p->out, p->efi_memory);
     else if (p->memory.len != 0)
         e = read_bios_map(p->out, p->memory);
     else
@@ -317,6 +328,70 @@ enum err bootinfo_from_multiboot2(const void *tags, size_t max_len, struct boot_
     info.len = total;
     e = take_all_tags(&p, info);
     return e == OK ? read_map(&p) : e;
+}
+
+/* A colour's mask as shift and width; false if it is not one run of ones. */
+static bool split_mask(uint32_t mask, uint8_t *shift, uint8_t *bits)
+{
+    if (mask == 0)
+        return false;
+    *shift = (uint8_t)bit_lowest(mask);
+    *bits = (uint8_t)(bit_highest(mask) - *shift + 1);
+    return mask >> *shift == (uint32_t)(BIT(*bits) - 1);
+}
+
+/* "EFI_GRAPHICS_OUTPUT_PROTOCOL": the two byte orders are masks, too. */
+static void take_efi_framebuffer(struct boot_info *out, struct efi_handover h)
+{
+    struct boot_framebuffer f = {.hpa = h.framebuffer, .width = h.width, .height = h.height};
+
+    if (h.pixel_format == EFI_PIXEL_RGBX || h.pixel_format == EFI_PIXEL_BGRX) {
+        h.red_mask = h.pixel_format == EFI_PIXEL_RGBX ? 0xff : 0xff0000;
+        h.green_mask = 0xff00;
+        h.blue_mask = h.pixel_format == EFI_PIXEL_RGBX ? 0xff0000 : 0xff;
+        h.reserved_mask = 0xff000000;
+    } else if (h.pixel_format != EFI_PIXEL_MASKS) {
+        return;
+    }
+    f.present = h.framebuffer != 0 && h.width <= h.pixels_per_line &&
+                split_mask(h.red_mask, &f.red_shift, &f.red_bits) &&
+                split_mask(h.green_mask, &f.green_shift, &f.green_bits) &&
+                split_mask(h.blue_mask, &f.blue_shift, &f.blue_bits);
+    if (!f.present)
+        return;
+    f.bpp = (uint8_t)align_up(
+        bit_highest(h.red_mask | h.green_mask | h.blue_mask | h.reserved_mask) + 1, 8);
+    if (h.pixels_per_line > UINT32_MAX / (f.bpp / 8u))
+        return;
+    f.pitch = h.pixels_per_line * (f.bpp / 8u);
+    out->framebuffer = f;
+}
+
+enum err bootinfo_from_efi(const void *handover, size_t max_len, struct boot_info *out)
+{
+    static const char name[] = "Bulkhead's UEFI loader";
+    struct efi_handover h = {0};
+    struct span map = {.bytes = (const uint8_t *)handover + sizeof(h)};
+
+    memset(out, 0, sizeof(*out));
+    if (max_len >= sizeof(h))
+        memcpy(&h, handover, sizeof(h));
+    if (h.magic != EFI_HANDOVER_MAGIC || h.total_len < sizeof(h) || h.total_len > max_len)
+        return refuse(out, ERR_FORMAT, "UEFI hand-over: wrong mark or size");
+    if (h.rsdp_len != 0 && h.rsdp_len != RSDP_OLD_LEN && h.rsdp_len != BOOT_RSDP_LEN)
+        return refuse(out, ERR_FORMAT, "UEFI hand-over: wrong size of the RSDP");
+    if (h.seed_len > BOOT_SEED_LEN)
+        return refuse(out, ERR_FORMAT, "UEFI hand-over: wrong size of the random seed");
+    out->firmware = BOOT_FIRMWARE_UEFI;
+    memcpy(out->loader, name, sizeof(name));
+    out->efi_system_table = h.system_table;
+    out->rsdp_len = h.rsdp_len;
+    memcpy(out->rsdp, h.rsdp, h.rsdp_len);
+    out->seed_len = h.seed_len;
+    memcpy(out->seed, h.seed, h.seed_len);
+    take_efi_framebuffer(out, h);
+    map.len = h.total_len - sizeof(h);
+    return read_efi_map(out, map, h.descriptor_len);
 }
 
 static enum err add_usable(const struct boot_info *info, struct pages *p)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the boot loader told us, in one form for BIOS and UEFI, and its parser for multiboot2.
+ * What the boot loader told us, in one form for BIOS and UEFI, and its parsers: for multiboot2, and
+ * for what our own UEFI loader hands over (its format: boot/handover.h).
  * Everything is copied: the loader's memory may be reused afterwards.
  * Source: Multiboot2 Specification 2.0, "Boot information format"; UEFI Specification 2.x,
  * "EFI_BOOT_SERVICES.GetMemoryMap()" for the EFI memory map.
@@ -19,6 +20,7 @@
 #define BOOT_MEMORY_MAX             256u
 #define BOOT_MODULES_MAX            8u
 #define BOOT_RSDP_LEN               36u /* ACPI 2.0 and later; 20 in ACPI 1.0 */
+#define BOOT_SEED_LEN               32u
 
 /* What the loader leaves in EAX. */
 #define MULTIBOOT2_BOOTLOADER_MAGIC 0x36d76289u
@@ -40,7 +42,8 @@ struct boot_memory {
     enum boot_memory_type type;
 };
 
-/* A linear framebuffer of pixels (multiboot2 type 1, direct RGB). */
+/* A linear framebuffer of pixels (multiboot2 type 1, direct RGB). The loader's numbers, not
+ * checked. */
 struct boot_framebuffer {
     bool present;
     uint8_t bpp; /* bits per pixel */
@@ -65,10 +68,12 @@ struct boot_info {
     uint64_t load_base;        /* host-physical, where the loader put our image */
     uint64_t efi_system_table; /* host-physical, 0 if none */
     struct boot_framebuffer framebuffer;
-    bool cmdline_cut;    /* it was longer than 255 */
-    char cmdline[256];   /* ends in 0; bytes that are not printable ASCII became '?' */
-    char loader[64];     /* the loader's name, likewise */
-    const char *problem; /* what was wrong with the input, or NULL; a constant string */
+    uint8_t seed[BOOT_SEED_LEN]; /* the firmware's random bytes */
+    unsigned seed_len;           /* bytes of it, 0 if none */
+    bool cmdline_cut;            /* it was longer than 255 */
+    char cmdline[256];           /* ends in 0; bytes that are not printable ASCII became '?' */
+    char loader[64];             /* the loader's name, likewise */
+    const char *problem;         /* what was wrong with the input, or NULL; a constant string */
 };
 
 /*
@@ -84,6 +89,16 @@ struct boot_info {
  */
 MUST_CHECK enum err bootinfo_from_multiboot2(const void *tags, size_t max_len,
                                              struct boot_info *out);
+
+/*
+ * Parse what our UEFI loader handed over: a struct efi_handover and the EFI memory map behind it.
+ * As bootinfo_from_multiboot2 otherwise. A framebuffer whose description makes no sense is none.
+ *   handover  any alignment
+ *   max_len   bytes that may be read
+ *   return    ERR_FORMAT malformed; ERR_NOTFOUND no memory map; ERR_NOMEM more than
+ *             BOOT_MEMORY_MAX entries
+ */
+MUST_CHECK enum err bootinfo_from_efi(const void *handover, size_t max_len, struct boot_info *out);
 
 /*
  * Put the memory map into a page map: add what is usable, then reserve everything else and the

@@ -21,6 +21,7 @@
 #include "arch/x86/virt.h"
 #include "boot/bootinfo.h"
 #include "boot/fit.h"
+#include "boot/handover.h"
 #include "boot/report.h"
 #include "guest/console.h"
 #include "guest/dump.h"
@@ -78,17 +79,26 @@ static uint64_t image_len(void)
 
 static void read_boot_info(uint32_t magic, uint64_t tags)
 {
-    if (magic != MULTIBOOT2_BOOTLOADER_MAGIC)
+    enum err e;
+
+    if (magic == EFI_HANDOVER_MAGIC)
+        e = bootinfo_from_efi((const void *)tags, BOOT_TAGS_MAX, &boot.info);
+    else if (magic == MULTIBOOT2_BOOTLOADER_MAGIC)
+        e = bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
+    else
         refuse("EAX is %XH at entry: not started by a multiboot2 loader", magic);
-
-    enum err e = bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
-
     if (e != OK)
         refuse("boot information: %s (%s); try another boot loader version", boot.info.problem,
                err_text(e));
     log_line("loader: %s, firmware: %s, image at %lx, memory map of %u entries", boot.info.loader,
              boot.info.firmware == BOOT_FIRMWARE_UEFI ? "UEFI" : "BIOS", boot.load_hpa,
              boot.info.memory_count);
+    log_line("handed over: RSDP of %u bytes, random seed of %u bytes", boot.info.rsdp_len,
+             boot.info.seed_len);
+    if (boot.info.framebuffer.present)
+        log_line("framebuffer: %ux%u, %u bits, at %lx", boot.info.framebuffer.width,
+                 boot.info.framebuffer.height, boot.info.framebuffer.bpp,
+                 boot.info.framebuffer.hpa);
 }
 
 static unsigned physical_address_width(void)

@@ -9,8 +9,9 @@
 
 /*
  * The hypervisor's C entry: 64-bit mode, early tables, early stack, interrupts off.
- *   magic     what the loader left in EAX
- *   tags      host-physical address of the multiboot2 boot information, below 4 GiB
+ *   magic     what the loader left in EAX: multiboot2's, or EFI_HANDOVER_MAGIC
+ *   tags      host-physical address of the multiboot2 boot information, or of the struct
+ *             efi_handover, below 4 GiB
  *   load_hpa  where the image is
  */
 NORETURN void hv_main(uint32_t magic, uint64_t tags, uint64_t load_hpa);

@@ -66,6 +66,11 @@ multiboot2_entry:
     call 1f
 1:  popl %ebp
     subl $(1b - IMAGE_VA), %ebp
+    leal ADDR(msg_hello), %esi
+
+/* boot/efi64.S joins here: EAX = magic, EBX = boot information, EBP = load address, ESI = text. */
+    .globl boot_common
+boot_common:
     movl %eax, %edi         /* magic */
     leal ADDR(early_stack_end), %esp
     rdtsc                   /* boot time is counted from here */
@@ -73,7 +78,6 @@ multiboot2_entry:
     movl %edx, ADDR(boot_entry_tsc + 4)
 
     call uart_init
-    leal ADDR(msg_hello), %esi
     call uart_puts
 
     call check_long_mode
@@ -220,12 +224,14 @@ msg_no_nx:
     .globl boot_entry_tsc
 boot_entry_tsc:
     .quad 0
+    .globl early_gdt
 early_gdt:
     .quad 0
     .quad 0x00af9b000000ffff /* 08H: 64-bit code */
     .quad 0x00cf93000000ffff /* 10H: data */
+    .quad 0x00cf9b000000ffff /* 18H: 32-bit code, for boot/efi64.S */
 early_gdtr:
-    .short 3 * 8 - 1
+    .short 4 * 8 - 1
     .long 0
     .balign 4
 far_target:
@@ -241,6 +247,7 @@ early_pdpt_image: .skip 4096
 early_pd_low:     .skip 4 * 4096
 early_pd_image:   .skip 4096
 early_stack:      .skip EARLY_STACK_SIZE
+    .globl early_stack_end
 early_stack_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -25,8 +25,10 @@ LAYERS = {
     "arch/x86/vmx": ("lib", "mm", "arch/x86"),
     "guest": ("lib", "mm", "devices", "arch/x86"),
     "boot": ("lib", "mm", "arch/x86", "guest"),
+    "boot/efi": ("lib", "boot"),  # the UEFI loader: another program
 }
 SYSTEM_HEADERS = ("stdint.h", "stdbool.h", "stddef.h", "stdatomic.h", "stdarg.h")
+EFI_HEADERS = ("efi.h",)  # gnu-efi's
 
 # Writable objects outside struct cpu, struct vm and struct vcpu, and why each has to be one.
 WRITABLE = {
@@ -77,8 +79,9 @@ def sources():
 def include_problem(path, folder, quoted, name):
     """What is wrong with one #include, or None."""
     if not quoted:
-        known = ", ".join(f"<{header}>" for header in SYSTEM_HEADERS)
-        return None if name in SYSTEM_HEADERS else f"<{name}> is not freestanding: only {known}"
+        headers = SYSTEM_HEADERS + (EFI_HEADERS if folder == "boot/efi" else ())
+        known = ", ".join(f"<{header}>" for header in headers)
+        return None if name in headers else f"<{name}> is not freestanding: only {known}"
     target = str(Path(name).parent)
     if not (TREE / name).is_file():
         return f'"{name}": no such file: write includes from the root of the tree'

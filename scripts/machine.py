@@ -85,22 +85,23 @@ def _find_ovmf():
                        " the package `ovmf`, or set OVMF=/path/to/OVMF.fd (code and variables)")
 
 
-def _run_tool(args, cwd):
+def _run_tool(args, cwd, env):
     """Run a tool quietly; its output is shown only when it fails."""
-    done = subprocess.run(args, cwd=cwd, text=True, stdout=subprocess.PIPE,
+    done = subprocess.run(args, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise MachineError("emulator", f"{' '.join(map(str, args))} failed:\n{done.stdout}")
 
 
-def make_acpi_iso(folder, cpus):
-    """Make folder/acpi.iso: the tables that OVMF does not make in Bochs. GRUB installs them."""
+def make_acpi_iso(folder, cpus, grub_first):
+    """Make folder/acpi.iso: the ACPI tables that OVMF does not make in Bochs. The machine boots this
+    CD first: GRUB installs them, and starts the other CD's UEFI program."""
     tables = folder / "acpi"
     tables.mkdir()
     for name, content in acpi.tables(cpus).items():
         (tables / name).write_bytes(content)
-    _run_tool(["xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", "BULKHEAD_ACPI", "-o", "acpi.iso",
-               "-graft-points", f"/bulkhead-acpi={tables}"], folder)
+    _run_tool([TREE / "scripts" / "mkiso", "--tables", "acpi", "acpi.iso"], folder,
+              env={**os.environ, "GRUB_FIRST": grub_first, "GRUB_MODULES": "wrmsr"})
 
 
 class Machine:
@@ -108,11 +109,12 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None, absent_cpus=0):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, grub_first=""):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
-        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only)."""
+        `absent_cpus` more CPUs are listed in the ACPI tables than there are, and `grub_first` is a
+        command for the GRUB that installs those (UEFI only)."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -120,7 +122,7 @@ class Machine:
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
-        self.absent_cpus = absent_cpus
+        self.absent_cpus, self.grub_first = absent_cpus, grub_first
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -186,7 +188,7 @@ class Machine:
                 raise MachineError("emulator", f"{target} is missing (it is the {name})")
             (self._folder / name).symlink_to(target.resolve())
         if self.firmware == "uefi":
-            make_acpi_iso(self._folder, self.cpus + self.absent_cpus)
+            make_acpi_iso(self._folder, self.cpus + self.absent_cpus, self.grub_first)
 
     def _rom_base(self):
         """Where the firmware must lie to end at 4 GiB: distributions' OVMF has 2 or 4 MiB."""
@@ -200,7 +202,7 @@ class Machine:
             "MEMORY": f"guest={self.memory}, host={min(self.memory, MAX_HOST_MIB)}, block_size=2048",
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),
-            "TABLES": "ata1-master: type=cdrom, path=acpi.iso, status=inserted" if uefi else "",
+            "DISKS": self._disks(),
             "SYNC": "slowdown" if self.real_time else "none",
             "PORT": port,
             # They note every virtual interrupt: megabytes a second.
@@ -208,6 +210,12 @@ class Machine:
         }
         text = (TEMPLATES / "bochsrc").read_text()
         return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+
+    def _disks(self):
+        """The CDs; OVMF boots the first one."""
+        paths = ["acpi.iso", "boot.iso"] if self.firmware == "uefi" else ["boot.iso"]
+        return "\n".join(f"ata{i}-master: type=cdrom, path={path}, status=inserted"
+                         for i, path in enumerate(paths))
 
     def _cpu_options(self):
         options = [f'exclude_features="{" ".join(self.exclude)}"'] if self.exclude else []

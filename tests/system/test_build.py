@@ -43,7 +43,7 @@ class Build(SystemTest):
     def test_same_bytes_from_two_folders(self):
         for folder in self.folders:
             self.make(folder, "CC=gcc")
-        for name in ("bulkhead.elf", "bulkhead.iso", "manifest.json", "map.svg"):
+        for name in ("bulkhead.elf", "BOOTX64.EFI", "bulkhead.iso", "manifest.json", "map.svg"):
             one, other = (folder / "build" / "demo" / name for folder in self.folders)
             self.assertTrue(one.read_bytes() == other.read_bytes(), f"{name} differs")
 

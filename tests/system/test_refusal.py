@@ -2,10 +2,7 @@
 """A machine that cannot run the config: the text names what is missing, and the run ends by itself
 with status 2."""
 
-import os
-
-from support import BIOS, LONG, TREE, UEFI, SystemTest, boot, run
-from machine import Machine  # pylint: disable=import-error
+from support import BIOS, LONG, UEFI, SystemTest, boot, run
 
 
 class Refusals(SystemTest):
@@ -70,10 +67,7 @@ class RefusalsUefi(SystemTest):
             self.assertRegex(machine.console, r"\[bulkhead\] core 0: CPUID\.1:ECX\.VMX\[bit 5\] is 0")
 
     def test_locked_by_firmware(self):
-        image = TREE / "build" / "bench" / "locked.iso"
-        run("scripts/mkiso", TREE / "build" / "bench" / "bulkhead.stripped.elf", image,
-            env={**os.environ, "GRUB_FIRST": "wrmsr 0x3a 0x1", "GRUB_MODULES": "wrmsr"})
-        with Machine(image, firmware=UEFI, cpus=1) as machine:
+        with boot("bench", UEFI, cpus=1, grub_first="wrmsr 0x3a 0x1") as machine:
             self.assertEqual(machine.wait_end(LONG), "refused", machine.tail())
             self.assertRegex(machine.console, r"IA32_FEATURE_CONTROL \(3AH\) is locked \(bit 0\) "
                              r'with "enable VMX outside SMX operation" \(bit 2\) = 0')

@@ -1,6 +1,9 @@
 /* unit: boot/bootinfo.c mm/pages.c tests/fake/phys_fake.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The multiboot2 parser. Tag numbers and layouts: Multiboot2 2.0 "Boot information format". */
+/*
+ * The parsers of loaders' information. Tag numbers and layouts: Multiboot2 2.0 "Boot information
+ * format"; boot/handover.h.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +14,13 @@
 #include <cmocka.h>
 
 #include "boot/bootinfo.h"
+#include "boot/handover.h"
 #include "tests/fake/phys_fake.h"
 
 static uint8_t buf[32768];
 static size_t len; /* bytes in buf */
 static struct boot_info info;
+static bool from_efi; /* what buf holds */
 static uint64_t seed = 0x853c49e6748fea9bull;
 
 static uint64_t rnd(void)
@@ -35,6 +40,7 @@ static void put(size_t at, uint64_t value, unsigned bytes)
 static void begin(void)
 {
     memset(buf, 0, sizeof(buf));
+    from_efi = false;
     len = 8;
 }
 
@@ -67,7 +73,8 @@ static enum err parse_at_most(size_t max_len)
     enum err e;
 
     memcpy(copy + 1, buf, max_len);
-    e = bootinfo_from_multiboot2(copy + 1, max_len, &info);
+    e = from_efi ? bootinfo_from_efi(copy + 1, max_len, &info)
+                 : bootinfo_from_multiboot2(copy + 1, max_len, &info);
     free(copy);
     return e;
 }
@@ -184,6 +191,154 @@ static void build_uefi(void)
     efi_entry(at + 240, 11, 0xfee00000, 1);
     put(tag(20, 8), 0x7fe02018, 8);
     end();
+}
+
+/* A field of the hand-over's header. */
+#define HEADER(field, value)                                                                       \
+    put(offsetof(struct efi_handover, field), value, sizeof(((struct efi_handover *)0)->field))
+
+/* As boot/efi leaves it; the firmware's descriptors have 48 bytes. */
+static void build_efi(void)
+{
+    size_t at = sizeof(struct efi_handover);
+
+    begin();
+    from_efi = true;
+    len = at + 4 * 48;
+    HEADER(magic, EFI_HANDOVER_MAGIC);
+    HEADER(total_len, len);
+    HEADER(descriptor_len, 48);
+    HEADER(system_table, 0x7fe01018);
+    HEADER(rsdp_len, 36);
+    HEADER(seed_len, 32);
+    HEADER(framebuffer, 0x80000000);
+    HEADER(width, 1280);
+    HEADER(height, 800);
+    HEADER(pixels_per_line, 1344);
+    HEADER(pixel_format, EFI_PIXEL_BGRX);
+    memcpy(buf + offsetof(struct efi_handover, rsdp), "RSD PTR 2", 9);
+    memcpy(buf + offsetof(struct efi_handover, seed), "seeds", 5);
+    efi_entry(at, 7, 0x0, 0xa0);
+    efi_entry(at + 48, 1, 0x100000, 0x10);
+    efi_entry(at + 96, 7, 0x110000, 0x10);
+    efi_entry(at + 144, 10, 0x120000, 1);
+}
+
+static void test_hand_over_is_read(void **state)
+{
+    (void)state;
+    build_efi();
+    assert_int_equal(parse(), OK);
+    assert_null(info.problem);
+    assert_int_equal(info.firmware, BOOT_FIRMWARE_UEFI);
+    assert_string_equal(info.loader, "Bulkhead's UEFI loader");
+    assert_int_equal(info.efi_system_table, 0x7fe01018);
+    assert_int_equal(info.rsdp_len, 36);
+    assert_memory_equal(info.rsdp, "RSD PTR 2", 9);
+    assert_int_equal(info.seed_len, 32);
+    assert_memory_equal(info.seed, "seeds", 6);
+    assert_int_equal(info.memory_count, 3);
+    expect_entry(0, 0, 0xa0000, BOOT_MEMORY_USABLE);
+    expect_entry(1, 0x100000, 0x20000, BOOT_MEMORY_USABLE); /* two joined */
+    expect_entry(2, 0x120000, 0x1000, BOOT_MEMORY_ACPI_NVS);
+}
+
+static void expect_colours(unsigned bpp, unsigned red, unsigned green, unsigned blue)
+{
+    assert_int_equal(parse(), OK);
+    assert_true(info.framebuffer.present);
+    assert_int_equal(info.framebuffer.bpp, bpp);
+    assert_int_equal(info.framebuffer.red_shift, red);
+    assert_int_equal(info.framebuffer.green_shift, green);
+    assert_int_equal(info.framebuffer.blue_shift, blue);
+}
+
+static void test_hand_over_framebuffer(void **state)
+{
+    (void)state;
+    build_efi();
+    expect_colours(32, 16, 8, 0);
+    assert_int_equal(info.framebuffer.hpa, 0x80000000);
+    assert_int_equal(info.framebuffer.width, 1280);
+    assert_int_equal(info.framebuffer.height, 800);
+    assert_int_equal(info.framebuffer.pitch, 4 * 1344);
+    assert_int_equal(info.framebuffer.green_bits, 8);
+    HEADER(pixel_format, EFI_PIXEL_RGBX);
+    expect_colours(32, 0, 8, 16);
+    HEADER(pixel_format, EFI_PIXEL_MASKS); /* 5:6:5 */
+    HEADER(red_mask, 0xf800);
+    HEADER(green_mask, 0x7e0);
+    HEADER(blue_mask, 0x1f);
+    expect_colours(16, 11, 5, 0);
+    assert_int_equal(info.framebuffer.green_bits, 6);
+    assert_int_equal(info.framebuffer.pitch, 2 * 1344);
+    HEADER(reserved_mask, 0xc0000000);
+    expect_colours(32, 11, 5, 0);
+}
+
+static void expect_no_framebuffer(void)
+{
+    assert_int_equal(parse(), OK);
+    assert_false(info.framebuffer.present);
+    build_efi();
+}
+
+static void test_hand_over_framebuffer_without_sense_is_none(void **state)
+{
+    (void)state;
+    build_efi();
+    HEADER(framebuffer, 0);
+    expect_no_framebuffer();
+    HEADER(pixel_format, 3); /* only by the firmware's own functions */
+    expect_no_framebuffer();
+    HEADER(pixel_format, UINT32_MAX);
+    expect_no_framebuffer();
+    HEADER(pixels_per_line, 1279);
+    expect_no_framebuffer();
+    HEADER(pixels_per_line, BIT(30)); /* times 4 is 0 in 32 bits */
+    expect_no_framebuffer();
+    HEADER(pixel_format, EFI_PIXEL_MASKS); /* all 0 */
+    expect_no_framebuffer();
+    HEADER(pixel_format, EFI_PIXEL_MASKS);
+    HEADER(red_mask, 0xf0f);
+    HEADER(green_mask, 0xf0);
+    HEADER(blue_mask, 0xf000);
+    expect_no_framebuffer();
+}
+
+static void test_hand_over_that_is_malformed_is_refused(void **state)
+{
+    (void)state;
+    build_efi();
+    HEADER(magic, 0);
+    expect_refused(ERR_FORMAT);
+    build_efi();
+    HEADER(total_len, len + 1);
+    expect_refused(ERR_FORMAT);
+    HEADER(total_len, sizeof(struct efi_handover) - 1);
+    expect_refused(ERR_FORMAT);
+    build_efi();
+    HEADER(rsdp_len, 37);
+    expect_refused(ERR_FORMAT);
+    build_efi();
+    HEADER(seed_len, 33);
+    expect_refused(ERR_FORMAT);
+    build_efi();
+    HEADER(descriptor_len, 39);
+    expect_refused(ERR_FORMAT);
+    HEADER(descriptor_len, UINT32_MAX); /* not one fits */
+    expect_refused(ERR_NOTFOUND);
+    build_efi();
+    HEADER(total_len, sizeof(struct efi_handover));
+    expect_refused(ERR_NOTFOUND);
+}
+
+static void test_hand_over_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    build_efi();
+    for (size_t n = 0; n < len; n++)
+        assert_int_equal(parse_at_most(n), ERR_FORMAT);
 }
 
 static void test_bios_information_is_read(void **state)
@@ -584,6 +739,7 @@ static void check_any(enum err e)
     assert_true(e != OK || info.memory_count > 0);
     assert_non_null(memchr(info.cmdline, 0, sizeof(info.cmdline)));
     assert_non_null(memchr(info.loader, 0, sizeof(info.loader)));
+    assert_true(info.seed_len <= BOOT_SEED_LEN);
     assert_true(info.rsdp_len == 0 || info.rsdp_len == 20 || info.rsdp_len == 36);
     for (unsigned i = 0; i < info.memory_count; i++)
         assert_true(info.memory[i].type <= BOOT_MEMORY_BAD && info.memory[i].len != 0);
@@ -610,7 +766,9 @@ static void test_mutated_input_is_parsed_or_refused(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         enum err e;
 
-        if (i % 2 == 0)
+        if (i % 4 < 2)
+            build_efi();
+        else if (i % 4 == 2)
             build_bios();
         else
             build_uefi();
@@ -619,13 +777,13 @@ static void test_mutated_input_is_parsed_or_refused(void **state)
         e = parse_at_most(i % 16 == 0 ? rnd() % len : len);
         check_any(e);
         good += e == OK;
-        if (e == OK && i % 8 == 1) {
+        if (e == OK && i % 8 % 3 == 1) {
             assert_int_equal(pages_init(&p, 39), OK);
             assert_int_equal(bootinfo_to_pages(&info, &p), OK);
             assert_true(pages_ok(&p));
         }
     }
-    assert_true(good > 10000 && good < 90000); /* both kinds were seen */
+    assert_true(good > 10000 && good < 90000); /* accepted and refused ones were seen */
 }
 
 #define T(f) cmocka_unit_test(f)
@@ -655,6 +813,11 @@ int main(void)
         T(test_first_of_two_tags_counts),
         T(test_unknown_tags_are_passed_over),
         T(test_page_map_has_what_is_usable_without_reserved_and_modules),
+        T(test_hand_over_is_read),
+        T(test_hand_over_framebuffer),
+        T(test_hand_over_framebuffer_without_sense_is_none),
+        T(test_hand_over_that_is_malformed_is_refused),
+        T(test_hand_over_cut_anywhere_is_refused),
         T(test_mutated_input_is_parsed_or_refused),
     };
 
