@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso setup run usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -86,7 +86,7 @@ $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.
-ifneq ($(filter all iso run build/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all iso run usb build/%,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(wildcard $(CONFIG_FILE)),)
 $(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
 endif
@@ -217,6 +217,9 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 
 run: $(OUT)/bulkhead.iso ## boot CONFIG in Bochs under UEFI, with the terminal as its console
 	$(Q)scripts/run --config $(CONFIG_FILE)
+
+usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; shows it, asks, verifies
+	$(Q)scripts/usb --image $< $(if $(YES),--yes $(YES)) $(DEV)
 
 UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
 
