@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso setup run usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso pxe setup run usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -86,7 +86,7 @@ $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.
-ifneq ($(filter all iso run usb build/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all iso pxe run usb build/%,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(wildcard $(CONFIG_FILE)),)
 $(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
 endif
@@ -121,10 +121,22 @@ $(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) $(OUT)/compiler linker.ld
 	@echo "  link  $@"
 	$(Q)$(LD) $(LDFLAGS) -T linker.ld -o $@ $(OBJECTS) $(CONFIG_OBJECTS)
 
-$(OUT)/bulkhead.iso: $(OUT)/bulkhead.elf scripts/mkiso
+$(OUT)/bulkhead.stripped.elf: $(OUT)/bulkhead.elf
+	$(Q)$(OBJCOPY) --strip-all $< $@
+
+$(OUT)/bulkhead.iso: $(OUT)/bulkhead.stripped.elf scripts/mkiso
 	@echo "  iso   $@"
-	$(Q)$(OBJCOPY) --strip-all $< $(OUT)/bulkhead.stripped.elf
-	$(Q)scripts/mkiso $(OUT)/bulkhead.stripped.elf $@
+	$(Q)scripts/mkiso $< $@
+
+# Until there is a UEFI loader of our own: GRUB with the image inside.
+$(OUT)/BOOTX64.EFI: $(OUT)/bulkhead.stripped.elf scripts/mkpxe
+	$(Q)scripts/mkpxe --stand-in $< $@
+
+pxe: $(OUT)/pxe/README ## build/NAME/pxe: what a boot server needs (docs/BOOT.md)
+
+$(OUT)/pxe/README: $(OUT)/bulkhead.stripped.elf $(OUT)/BOOTX64.EFI $(OUT)/bulkhead.iso scripts/mkpxe scripts/boot.ipxe
+	@echo "  pxe   $(@D)"
+	$(Q)scripts/mkpxe $(filter-out scripts/%,$^) $(@D)
 
 -include $(OBJECTS:.o=.d) $(OUT)/config.d $(OUT)/config.o.d
 

@@ -108,11 +108,12 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None, absent_cpus=0):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, medium="cdrom"):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
-        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only)."""
+        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only); `medium` is
+        what the image is put on: a "cdrom", or a "disk" as if it had been written to a stick."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -120,7 +121,7 @@ class Machine:
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
-        self.absent_cpus = absent_cpus
+        self.absent_cpus, self.medium = absent_cpus, medium
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -200,6 +201,7 @@ class Machine:
             "MEMORY": f"guest={self.memory}, host={min(self.memory, MAX_HOST_MIB)}, block_size=2048",
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),
+            "MEDIUM": self._medium(),
             "TABLES": "ata1-master: type=cdrom, path=acpi.iso, status=inserted" if uefi else "",
             "SYNC": "slowdown" if self.real_time else "none",
             "PORT": port,
@@ -208,6 +210,12 @@ class Machine:
         }
         text = (TEMPLATES / "bochsrc").read_text()
         return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+
+    def _medium(self):
+        """The first drive. A disk takes no writes: they end in a file of the machine's own."""
+        if self.medium == "cdrom":
+            return "ata0-master: type=cdrom, path=boot.iso, status=inserted\nboot: cdrom"
+        return "ata0-master: type=disk, path=boot.iso, mode=volatile\nboot: disk"
 
     def _cpu_options(self):
         options = [f'exclude_features="{" ".join(self.exclude)}"'] if self.exclude else []
