@@ -165,7 +165,8 @@ class Pxe(SystemTest):
         readme = (self.pxe / "README").read_text()
         names = re.findall(r"^    (\S+)   ", readme, re.MULTILINE)
         self.assertEqual(sorted([*names, "README"]), sorted(os.listdir(self.pxe)))
-        self.assertIn(f"\ntftp-root={self.pxe}\n", (self.pxe / "dnsmasq.conf").read_text())
+        for name in ("dnsmasq.conf", "dnsmasq-proxy.conf"):
+            self.assertIn(f"\ntftp-root={self.pxe}\n", (self.pxe / name).read_text())
         self.assertEqual((self.pxe / "bulkhead.iso").read_bytes(), iso(CONFIG).read_bytes())
         self.assertEqual((self.pxe / "BOOTX64.EFI").read_bytes(),
                          (TREE / "build" / CONFIG / "BOOTX64.EFI").read_bytes())
