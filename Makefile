@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso sign setup run test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign pxe setup run usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -86,7 +86,7 @@ $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.
-ifneq ($(filter all iso sign run build/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all iso sign pxe run usb build/%,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(wildcard $(CONFIG_FILE)),)
 $(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
 endif
@@ -123,6 +123,12 @@ $(OUT)/bulkhead.elf: $(OBJECTS) $(CONFIG_OBJECTS) $(OUT)/compiler linker.ld
 
 $(OUT)/bulkhead.stripped.elf: $(OUT)/bulkhead.elf
 	$(Q)$(OBJCOPY) --strip-all $< $@
+
+pxe: $(OUT)/pxe/README ## build/NAME/pxe: what a boot server needs (docs/BOOT.md)
+
+$(OUT)/pxe/README: $(OUT)/bulkhead.stripped.elf $(OUT)/BOOTX64.EFI $(OUT)/bulkhead.iso scripts/mkpxe scripts/boot.ipxe
+	@echo "  pxe   $(@D)"
+	$(Q)scripts/mkpxe $(filter-out scripts/%,$^) $(@D)
 
 $(OUT)/bulkhead.iso: $(OUT)/bulkhead.stripped.elf $(OUT)/BOOTX64.EFI scripts/mkiso
 	@echo "  iso   $@"
@@ -254,6 +260,9 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 
 run: $(OUT)/bulkhead.iso ## boot CONFIG in Bochs under UEFI, with the terminal as its console
 	$(Q)scripts/run --config $(CONFIG_FILE)
+
+usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; shows it, asks, verifies
+	$(Q)scripts/usb --image $< $(if $(YES),--yes $(YES)) $(DEV)
 
 UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
 

@@ -109,12 +109,14 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, grub_first=""):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, grub_first="",
+                 medium="cdrom"):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
         `absent_cpus` more CPUs are listed in the ACPI tables than there are, and `grub_first` is a
-        command for the GRUB that installs those (UEFI only)."""
+        command for the GRUB that installs those (UEFI only); `medium` is what the image is put on: a
+        "cdrom", or a "disk" as if it had been written to a stick."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -122,7 +124,7 @@ class Machine:
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
-        self.absent_cpus, self.grub_first = absent_cpus, grub_first
+        self.absent_cpus, self.grub_first, self.medium = absent_cpus, grub_first, medium
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -203,6 +205,7 @@ class Machine:
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),
             "DISKS": self._disks(),
+            "BOOT": f"boot: {'disk' if self.medium == 'disk' and not uefi else 'cdrom'}",
             "SYNC": "slowdown" if self.real_time else "none",
             "PORT": port,
             # They note every virtual interrupt: megabytes a second.
@@ -212,10 +215,12 @@ class Machine:
         return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
 
     def _disks(self):
-        """The CDs; OVMF boots the first one."""
-        paths = ["acpi.iso", "boot.iso"] if self.firmware == "uefi" else ["boot.iso"]
-        return "\n".join(f"ata{i}-master: type=cdrom, path={path}, status=inserted"
-                         for i, path in enumerate(paths))
+        """The image, and before it under UEFI the CD with the tables, which OVMF boots first. A disk
+        takes no writes: they end in a file of the machine's own."""
+        drives = ["type=cdrom, path=acpi.iso, status=inserted"] if self.firmware == "uefi" else []
+        drives.append("type=disk, path=boot.iso, mode=volatile" if self.medium == "disk"
+                      else "type=cdrom, path=boot.iso, status=inserted")
+        return "\n".join(f"ata{i}-master: {drive}" for i, drive in enumerate(drives))
 
     def _cpu_options(self):
         options = [f'exclude_features="{" ".join(self.exclude)}"'] if self.exclude else []
