@@ -43,8 +43,8 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 # --- the hypervisor ------------------------------------------------------------------------------
 
 # Code that runs at boot, at a guest's start or when something failed: its size counts, not its speed.
-COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
-        arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
+COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c \
+        arch/x86/reasons.c arch/x86/rtc.c arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
         arch/x86/vmx/explain.c arch/x86/vmx/fields.c arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c \
         guest/acpi_tables.c guest/dump.c guest/exit_task.c guest/firmware.c guest/isolation.c guest/load%.c \
         guest/multiboot_info.c guest/verify.c guest/vm.c lib/fmt.c
