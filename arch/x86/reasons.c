@@ -51,35 +51,35 @@ const struct reason reasons[REASON_COUNT] = {
 };
 
 const struct vendor reasons_vendors[REASONS_VENDORS] = {
-    {"AuthenticAMD", "AMD",               "AMD-V (SVM)"                         },
-    {"HygonGenuine", "Hygon",             "AMD-V (SVM)"                         },
-    {"CentaurHauls", "VIA or Centaur",    "VIA VT, untried here"                },
-    {"VIA VIA VIA ", "VIA",               "VIA VT, untried here"                },
-    {"  Shanghai  ", "Zhaoxin",           "Zhaoxin's VT, untried here"          },
-    {"",             "of another vendor", "no technology that Bulkhead knows of"},
+    {"AuthenticAMD", "AMD",             "AMD-V (SVM)"          },
+    {"HygonGenuine", "Hygon",           "AMD-V (SVM)"          },
+    {"CentaurHauls", "VIA or Centaur",  "VIA VT, untried here" },
+    {"VIA VIA VIA ", "VIA",             "VIA VT, untried here" },
+    {"  Shanghai  ", "Zhaoxin",         "its own, untried here"},
+    {"",             "of another make", "not known here"       },
 };
 
 const struct hypervisor reasons_hypervisors[REASONS_HYPERVISORS] = {
     {"KVMKVMKVM",    "KVM",
      "load kvm_intel with nested=1 (/sys/module/kvm_intel/parameters/nested says Y), and give "
-     "QEMU -cpu host"                                                                                 },
+     "QEMU -cpu host"                                                                                },
     {"Linux KVM Hv", "KVM, looking like Hyper-V",
-     "load kvm_intel with nested=1 and give QEMU -cpu host"                                           },
-    {"TCGTCGTCGTCG", "QEMU without KVM (TCG)",     "TCG never has VMX: give QEMU -accel kvm -cpu host"},
+     "load kvm_intel with nested=1 and give QEMU -cpu host"                                          },
+    {"TCGTCGTCGTCG", "QEMU without KVM (TCG)",    "TCG never has VMX: give QEMU -accel kvm -cpu host"},
     {"VMwareVMware", "VMware",
      "switch the virtual machine off, and in its processor settings tick \"Virtualize Intel "
-     "VT-x/EPT or AMD-V/RVI\" (vhv.enable = \"TRUE\")"                                                },
+     "VT-x/EPT or AMD-V/RVI\" (vhv.enable = \"TRUE\")"                                               },
     {"Microsoft Hv", "Hyper-V",
      "switch the virtual machine off, then Set-VMProcessor -VMName NAME "
-     "-ExposeVirtualizationExtensions $true"                                                          },
+     "-ExposeVirtualizationExtensions $true"                                                         },
     {"VBoxVBoxVBox", "VirtualBox",
      "switch the virtual machine off, then VBoxManage modifyvm NAME --nested-hw-virt on (\"Enable "
-     "Nested VT-x/AMD-V\")"                                                                           },
-    {"XenVMMXenVMM", "Xen",                        "set nestedhvm=1 and hap=1 in the domain's config" },
-    {" lrpepyh  vr", "Parallels",                  "tick \"Enable nested virtualization\""            },
-    {"bhyve bhyve ", "bhyve",                      "bhyve has no nested VMX: use the bare machine"    },
-    {"BulkheadHV",   "Bulkhead",                   "Bulkhead gives no guest VMX: use the bare machine"},
-    {"",             "one that is not known here", "look for its setting for nested VT-x"             },
+     "Nested VT-x/AMD-V\")"                                                                          },
+    {"XenVMMXenVMM", "Xen",                       "set nestedhvm=1 and hap=1 in the domain's config" },
+    {" lrpepyh  vr", "Parallels",                 "tick \"Enable nested virtualization\""            },
+    {"bhyve bhyve ", "bhyve",                     "bhyve has no nested VMX: use the bare machine"    },
+    {"BulkheadHV",   "Bulkhead",                  "Bulkhead gives no guest VMX: use the bare machine"},
+    {"",             "not known here",            "look for its setting for nested VT-x"             },
 };
 
 /* Text of three registers. */

@@ -36,7 +36,8 @@ class Refusals(SystemTest):
         text = self.refused("--firmware", BIOS, "--model", "corei5_lynnfield_750")
         self.assertRegex(
             text, r'(?i)IA32_VMX_PROCBASED_CTLS2 \(48bH\) bit 39 is 0: "unrestricted guest"')
-        self.assertEqual(text.count("is missing"), 1)
+        self.assertEqual(text.count("is missing"), 2)  # one on each core
+        self.assertRegex(text, r"to do: use an Intel Core or Xeon of 2010 \(Westmere\) or later")
 
     def test_too_few_cores(self):
         text = self.refused("--firmware", BIOS, "--cpus", "1")
@@ -45,7 +46,7 @@ class Refusals(SystemTest):
 
     def test_too_little_memory(self):
         text = self.refused("--firmware", BIOS, "--memory", "128")
-        self.assertRegex(text, r"REFUSED: BH032: config/demo\.yaml:11: the guests need 272 MiB of memory,"
+        self.assertRegex(text, r"REFUSED: BH032: config/demo\.yaml:12: the guests need 272 MiB of memory,"
                          r' but only \d+ MiB are free for them; change "memory"\n')
 
     def test_hardware_threads(self):
@@ -77,3 +78,5 @@ class RefusalsUefi(SystemTest):
             self.assertEqual(machine.wait_end(LONG), "refused", machine.tail())
             self.assertRegex(machine.console, r"IA32_FEATURE_CONTROL \(3AH\) is locked \(bit 0\) "
                              r'with "enable VMX outside SMX operation" \(bit 2\) = 0')
+            self.assertRegex(machine.console, r"to do: enable VT-x, save, then switch the power off: .*"
+                             r'in the firmware menu: "Intel Virtualization Technology"')

@@ -164,8 +164,8 @@ static uint32_t check_vendor(const struct cpu *c)
 
     if (id.intel)
         return 0;
-    log_line("core %u: CPUID.0 names the vendor \"%s\", not \"GenuineIntel\": the CPU is %s, and "
-             "has %s in place of Intel VT-x",
+    log_line("core %u: CPUID.0 names the vendor \"%s\", not \"GenuineIntel\": the CPU is %s, its "
+             "virtualization is %s; Bulkhead needs Intel VT-x",
              c->index, id.vendor, v->name, v->technology);
     return BIT32(REASON_VENDOR);
 }
