@@ -43,8 +43,8 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 # --- the hypervisor ------------------------------------------------------------------------------
 
 # Code that runs at boot, at a guest's start or when something failed: its size counts, not its speed.
-COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c arch/x86/rtc.c \
-        arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
+COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/power.c \
+        arch/x86/reasons.c arch/x86/rtc.c arch/x86/smp.c arch/x86/topology.c arch/x86/trap.c arch/x86/tsc.c arch/x86/vmx/check%.c \
         arch/x86/vmx/explain.c arch/x86/vmx/fields.c arch/x86/vmx/vmcs.c arch/x86/vmx/vmx.c \
         guest/acpi_tables.c guest/dump.c guest/exit_task.c guest/firmware.c guest/isolation.c guest/load%.c \
         guest/multiboot_info.c guest/verify.c guest/vm.c lib/fmt.c
@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso sign pxe setup run usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -86,7 +86,7 @@ $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.
-ifneq ($(filter all iso sign pxe run usb build/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all iso sign pxe run run-kvm usb build/%,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(wildcard $(CONFIG_FILE)),)
 $(error no config file $(CONFIG_FILE); there are: $(notdir $(basename $(wildcard config/*.yaml))), or give CONFIG a path to a .yaml)
 endif
@@ -261,6 +261,9 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 run: $(OUT)/bulkhead.iso ## boot CONFIG in Bochs under UEFI, with the terminal as its console
 	$(Q)scripts/run --config $(CONFIG_FILE)
 
+run-kvm: $(OUT)/bulkhead.iso ## the same in QEMU with KVM, where that offers VMX; says what to enable
+	$(Q)scripts/run_kvm --config $(CONFIG_FILE)
+
 usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; shows it, asks, verifies
 	$(Q)scripts/usb --image $< $(if $(YES),--yes $(YES)) $(DEV)
 
@@ -302,6 +305,8 @@ proof: $(SETUP) ## what tests/proof says of the devices, proven by CBMC (fetched
 # With a fixed seed a run repeats.
 FUZZERS := $(patsubst tests/fuzz/f_%.c,build/fuzz/f_%,$(wildcard tests/fuzz/f_*.c))
 FUZZ_SECONDS ?= 120
+# The short run of a slow one; 200000 otherwise.
+RUNS_f_acpi := 50000
 fuzz_says = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
 fuzz_run = $1 -max_len=$(call fuzz_says,$(patsubst build/fuzz/f_%,%,$1),3) -artifact_prefix=build/fuzz/
 
@@ -315,7 +320,7 @@ fuzz: $(FUZZERS) ## fuzz for FUZZ_SECONDS (default 120) each; an input that fail
 	  $(PYTHON) tests/fuzz/f_config.py --seconds $(FUZZ_SECONDS)
 
 fuzz-short: $(FUZZERS)
-	$(Q)$(foreach f,$^,{ $(call fuzz_run,$f) -runs=200000 -seed=1 >$f.log 2>&1 || { cat $f.log; exit 1; }; } &&) \
+	$(Q)$(foreach f,$^,{ $(call fuzz_run,$f) -runs=$(or $(RUNS_$(notdir $f)),200000) -seed=1 >$f.log 2>&1 || { cat $f.log; exit 1; }; } &&) \
 	  $(PYTHON) tests/fuzz/f_config.py --runs 300 --seed 1 && echo "fuzz: $(words $^ config) passed, 0 failed"
 
 docs/CONFIG.md: $(CONFIG_COMPILER) config/demo.yaml ## the manual of configs, from schema and rules

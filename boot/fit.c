@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "arch/x86/cpu.h"
+#include "boot/refusal.h"
 #include "guest/load.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
@@ -13,21 +14,30 @@
 /* Of the memory that a machine is said to have, firmware and graphics may keep so much: 1/4. */
 #define FIRMWARE_SHARE 4
 
-/* line 0: not known. */
-static NORETURN void refuse_at(const char *code, unsigned line, const char *fmt, ...) PRINTF(3, 4);
+/* "config/demo.yaml:11", or without the line if it is 0: not known. */
+static void describe_place(char *buf, size_t size, unsigned line)
+{
+    size_t len = fmt_print(buf, size, "%s", machine_config.source);
 
-static void refuse_at(const char *code, unsigned line, const char *fmt, ...)
+    if (line != 0)
+        fmt_print(buf + len, size - len, ":%u", line);
+}
+
+/* mask: whose line of what to do is shown. */
+static void misfit(uint32_t mask, const char *code, unsigned line, const char *fmt, ...)
+    PRINTF(4, 5);
+
+static void misfit(uint32_t mask, const char *code, unsigned line, const char *fmt, ...)
 {
     char text[200];
-    char at[16] = "";
+    char place[100];
     va_list args;
 
     va_start(args, fmt);
     fmt_vprint(text, sizeof(text), fmt, args);
     va_end(args);
-    if (line != 0)
-        fmt_print(at, sizeof(at), ":%u", line);
-    refuse("%s: %s%s: %s", code, machine_config.source, at, text);
+    describe_place(place, sizeof(place), line);
+    refusal_add(mask, "%s: %s: %s", code, place, text);
 }
 
 /* --- cores ------------------------------------------------------------------------------------ */
@@ -39,24 +49,31 @@ unsigned fit_core_max(void)
     return cores != 0 && cores < CPU_MAX ? cores : CPU_MAX;
 }
 
+/* One core that is not there is enough to say. */
+static void check_guest_cores(const struct guest_config *c)
+{
+    for (uint32_t n = 0; n < c->vcpu_count; n++) {
+        if (c->cores[n] < cpu_count)
+            continue;
+        misfit(BIT32(REASON_CORES), "BH021", c->cpus_line,
+               "guest %s wants core %u, but this machine has %u (0..%u); "
+               "change \"cpus\"",
+               c->name, c->cores[n], cpu_count, cpu_count - 1);
+        return;
+    }
+}
+
 void fit_cores(void)
 {
-    if (cpu_count < machine_config.cores)
-        refuse_at("BH021", machine_config.cores_line,
-                  "it is for a machine with %u cores, but this machine has %u (0..%u); "
-                  "change \"cores\"",
-                  machine_config.cores, cpu_count, cpu_count - 1);
-    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
-        const struct guest_config *c = &machine_config.guests[i];
-
-        for (uint32_t n = 0; n < c->vcpu_count; n++) {
-            if (c->cores[n] >= cpu_count)
-                refuse_at("BH021", c->cpus_line,
-                          "guest %s wants core %u, but this machine has %u (0..%u); "
-                          "change \"cpus\"",
-                          c->name, c->cores[n], cpu_count, cpu_count - 1);
-        }
+    if (cpu_count < machine_config.cores) {
+        misfit(BIT32(REASON_CORES), "BH021", machine_config.cores_line,
+               "it is for a machine with %u cores, but this machine has %u (0..%u); "
+               "change \"cores\"",
+               machine_config.cores, cpu_count, cpu_count - 1);
+        return;
     }
+    for (uint32_t i = 0; i < machine_config.guest_count; i++)
+        check_guest_cores(&machine_config.guests[i]);
 }
 
 /* Of a core and those before it: the first that is a thread of the same physical core. */
@@ -97,10 +114,10 @@ static void check_threads(unsigned a, unsigned b)
     const struct guest_config *guest_a = &machine_config.guests[index_a];
     const struct guest_config *guest_b = &machine_config.guests[index_b];
 
-    refuse_at("BH022", guest_b->cpus_line,
-              "guest %s's core %u and guest %s's core %u are hardware threads of one physical "
-              "core; also %s:%u; change \"cpus\", or set share_threads",
-              guest_b->name, b, guest_a->name, a, machine_config.source, guest_a->cpus_line);
+    misfit(0, "BH022", guest_b->cpus_line,
+           "guest %s's core %u and guest %s's core %u are hardware threads of one physical "
+           "core; also %s:%u; change \"cpus\", or set share_threads",
+           guest_b->name, b, guest_a->name, a, machine_config.source, guest_a->cpus_line);
 }
 
 void fit_threads(void)
@@ -120,39 +137,55 @@ void fit_threads(void)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static void check_ram(uint64_t ram_len)
+static bool check_ram(uint64_t ram_len)
 {
     uint64_t said = machine_config.memory;
 
-    if (ram_len < said - said / FIRMWARE_SHARE)
-        refuse_at("BH032", machine_config.memory_line,
-                  "it is for a machine with %lu MiB of memory, but this machine has %lu MiB; "
-                  "change \"memory\"",
-                  said / MIB, ram_len / MIB);
+    if (ram_len >= said - said / FIRMWARE_SHARE)
+        return true;
+    misfit(BIT32(REASON_MEMORY), "BH032", machine_config.memory_line,
+           "it is for a machine with %lu MiB of memory, but this machine has %lu MiB; "
+           "change \"memory\"",
+           said / MIB, ram_len / MIB);
+    return false;
 }
 
-static void apply_ranges(struct pages *p)
+static bool check_ranges(const struct pages *p, const struct mem_range *ranges, unsigned n)
+{
+    bool good = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (pages_free_in(p, ranges[i]) != 0)
+            continue;
+        misfit(BIT32(REASON_MEMORY), "BH033", machine_config.ranges_line,
+               "this machine has no free memory from %lx to %lx; change \"ranges\"", ranges[i].base,
+               ranges[i].base + ranges[i].len - 1);
+        good = false;
+    }
+    return good;
+}
+
+static bool apply_ranges(struct pages *p)
 {
     struct mem_range ranges[CONFIG_RANGES_MAX];
     unsigned n = machine_config.range_count;
 
-    if (n > CONFIG_RANGES_MAX)
-        refuse_at("BH033", machine_config.ranges_line, "%u ranges; at most %u are possible", n,
-                  CONFIG_RANGES_MAX);
-    for (unsigned i = 0; i < n; i++) {
-        const struct host_range *r = &machine_config.ranges[i];
-
-        ranges[i] = (struct mem_range){.base = r->base, .len = r->len};
-        if (pages_free_in(p, ranges[i]) == 0)
-            refuse_at("BH033", machine_config.ranges_line,
-                      "this machine has no free memory from %lx to %lx; change \"ranges\"", r->base,
-                      r->base + r->len - 1);
+    if (n > CONFIG_RANGES_MAX) {
+        misfit(0, "BH033", machine_config.ranges_line, "%u ranges; at most %u are possible", n,
+               CONFIG_RANGES_MAX);
+        return false;
     }
+    for (unsigned i = 0; i < n; i++)
+        ranges[i] = (struct mem_range){.base = machine_config.ranges[i].base,
+                                       .len = machine_config.ranges[i].len};
+    if (!check_ranges(p, ranges, n))
+        return false;
     if (n == 0)
-        return;
+        return true;
     if (pages_restrict(p, ranges, n) != OK)
         panic("ranges after the freeze");
     log_line("memory: %lu MiB free in the config's ranges", pages_free_bytes(p) / MIB);
+    return true;
 }
 
 static void check_sum(const struct pages *p)
@@ -172,17 +205,16 @@ static void check_sum(const struct pages *p)
     for (uint32_t i = 0; i < machine_config.region_count; i++)
         need += machine_config.regions[i].len;
     if (need > has)
-        refuse_at("BH032", largest->memory_line,
-                  "the guests need %lu MiB of memory, but only %lu MiB are free for them; "
-                  "change \"memory\"",
-                  align_up(need, MIB) / MIB, has / MIB);
+        misfit(BIT32(REASON_MEMORY), "BH032", largest->memory_line,
+               "the guests need %lu MiB of memory, but only %lu MiB are free for them; "
+               "change \"memory\"",
+               align_up(need, MIB) / MIB, has / MIB);
 }
 
 void fit_memory(struct pages *p, uint64_t ram_len)
 {
-    check_ram(ram_len);
-    apply_ranges(p);
-    check_sum(p);
+    if (check_ram(ram_len) && apply_ranges(p)) /* else less than all would be the same problem */
+        check_sum(p);
 }
 
 void fit_refuse_block(const struct pages *p, unsigned line, const char *key, const char *what,
@@ -190,9 +222,12 @@ void fit_refuse_block(const struct pages *p, unsigned line, const char *key, con
 {
     uint64_t align = p->missing >= PAGE_2M ? PAGE_2M : PAGE_SIZE; /* as guest/load.c asks */
     uint64_t unit = p->missing % MIB == 0 ? MIB : KIB;
+    char place[100];
 
-    refuse_at("BH033", line,
-              "%s %s: %s: it takes %lu %s, the largest free one has %lu; change \"%s\"", what, name,
-              problem, p->missing / unit, unit == MIB ? "MiB" : "KiB",
-              pages_largest_block(p, align) / unit, key);
+    describe_place(place, sizeof(place), line);
+    refusal_now(BIT32(REASON_MEMORY),
+                "BH033: %s: %s %s: %s: it takes %lu %s, the largest free one has %lu; "
+                "change \"%s\"",
+                place, what, name, problem, p->missing / unit, unit == MIB ? "MiB" : "KiB",
+                pages_largest_block(p, align) / unit, key);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether the config fits the machine that is there. What does not is refused with the code that
- * the config compiler uses for it, and the config's line:
+ * Whether the config fits the machine that is there. What does not is a problem (boot/refusal.h),
+ * said with the code that the config compiler uses for it, and the config's line:
  *
  *   BH021  a core that the machine does not have
  *   BH022  two guests on hardware threads of one physical core

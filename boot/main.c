@@ -22,6 +22,7 @@
 #include "boot/bootinfo.h"
 #include "boot/fit.h"
 #include "boot/handover.h"
+#include "boot/refusal.h"
 #include "boot/report.h"
 #include "guest/console.h"
 #include "guest/dump.h"
@@ -86,10 +87,11 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
     else if (magic == MULTIBOOT2_BOOTLOADER_MAGIC)
         e = bootinfo_from_multiboot2((const void *)tags, BOOT_TAGS_MAX, &boot.info);
     else
-        refuse("EAX is %XH at entry: not started by a multiboot2 loader", magic);
+        refusal_now(BIT32(REASON_LOADER), "EAX is %XH at entry: not started by a multiboot2 loader",
+                    magic);
     if (e != OK)
-        refuse("boot information: %s (%s); try another boot loader version", boot.info.problem,
-               err_text(e));
+        refusal_now(BIT32(REASON_LOADER), "boot information: %s (%s)", boot.info.problem,
+                    err_text(e));
     log_line("loader: %s, firmware: %s, image at %lx, memory map of %u entries", boot.info.loader,
              boot.info.firmware == BOOT_FIRMWARE_UEFI ? "UEFI" : "BIOS", boot.load_hpa,
              boot.info.memory_count);
@@ -106,10 +108,11 @@ static unsigned physical_address_width(void)
     return cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
 }
 
+/* Memory for our own use. */
 static void must(enum err e, const char *what)
 {
     if (e != OK)
-        refuse("%s: %s", what, err_text(e));
+        refusal_now(BIT32(REASON_MEMORY), "%s: %s", what, err_text(e));
 }
 
 static void find_memory(void)
@@ -205,10 +208,10 @@ static bool init_core(struct cpu *c)
     cpu_load(c);
     cpu_init_control();
     c->physical_core = topology_this_core();
-    if (virt_check(c) != 0)
-        return false;
-    if (virt_enable(c) != OK) {
-        log_line("core %u: VMXON failed", c->index);
+    c->reasons = virt_check(c);
+    if (c->reasons != 0 || virt_enable(c) != OK) {
+        log_line("core %u: APIC id %u, %s", c->index, c->apic_id,
+                 c->reasons != 0 ? "is up, but cannot run guests" : "VMXON failed");
         return false;
     }
     virt_describe(text, sizeof(text));
@@ -250,6 +253,12 @@ static void start_cores(void)
 
         if (!found->enabled || found->apic_id == apic_id())
             continue;
+        if (!apic_reaches(found->apic_id)) {
+            refusal_add(BIT32(REASON_X2APIC),
+                        "core with APIC id %u: out of reach, as CPUID.1:ECX.x2APIC[bit 21] is 0",
+                        found->apic_id);
+            continue;
+        }
         if (cpu_count == fit_core_max()) {
             log_line("core with APIC id %u: left alone, %u cores are all that is used",
                      found->apic_id, fit_core_max());
@@ -262,11 +271,14 @@ static void start_cores(void)
 static void check_cores(void)
 {
     unsigned unusable = 0;
+    uint32_t mask = 0;
 
-    for (unsigned i = 0; i < cpu_count; i++)
+    for (unsigned i = 0; i < cpu_count; i++) {
         unusable += cpu_list[i]->usable ? 0 : 1;
+        mask |= cpu_list[i]->reasons;
+    }
     if (unusable > 0)
-        refuse("%u of %u cores cannot run guests, see above", unusable, cpu_count);
+        refusal_add(mask, "%u of %u cores cannot run guests, see above", unusable, cpu_count);
 }
 
 /* --- machine ---------------------------------------------------------------------------------- */
@@ -280,9 +292,11 @@ static void read_acpi(void)
         e = acpi_find_rsdp_bios(boot.info.rsdp, &len);
     if (e == OK)
         e = acpi_find(boot.info.rsdp, len, physical_address_width(), &boot.acpi);
-    if (e != OK)
-        refuse("ACPI tables: %s (%s); they tell which cores there are",
-               boot.acpi.problem != NULL ? boot.acpi.problem : "no RSDP", err_text(e));
+    if (e != OK) {
+        check_cores(); /* of the one that there is */
+        refusal_now(BIT32(REASON_ACPI), "ACPI tables: %s (%s); they tell which cores there are",
+                    boot.acpi.problem != NULL ? boot.acpi.problem : "no RSDP", err_text(e));
+    }
     if (boot.acpi.problem != NULL)
         log_line("ACPI tables: %s", boot.acpi.problem);
     log_line("ACPI: %u processors, %u I/O APICs, power-off %s", boot.acpi.cpu_count,
@@ -301,7 +315,8 @@ static bool route_console(void)
 
         uint32_t pins = ioapic_mask_all(mmio);
 
-        if (gsi >= io->gsi_base && gsi - io->gsi_base < pins) {
+        /* Its destination has 8 bits. */
+        if (gsi >= io->gsi_base && gsi - io->gsi_base < pins && apic_id() <= APIC_ID_MAX) {
             ioapic_route(mmio, gsi - io->gsi_base, HOST_VECTOR_UART, apic_id());
             routed = true;
         }
@@ -416,7 +431,6 @@ static NORETURN void main_on_own_stack(void)
     log_line("CPU: %s", text);
     phys_use_final();
     c->usable = init_core(c);
-    check_cores();
     read_acpi();
     apic_setup(map_device(boot.acpi.local_apic_hpa));
     pic_mask_all();
@@ -424,7 +438,9 @@ static NORETURN void main_on_own_stack(void)
     c->apic_id = apic_id(); /* CPUID's, reported above, may differ where firmware changed it */
     boot.tsc_hz = tsc_measure();
     if (boot.tsc_hz == 0)
-        refuse("the TSC's frequency cannot be found: no 8254, and CPUID 15H does not say");
+        refusal_now(BIT32(REASON_CLOCK),
+                    "the TSC's frequency cannot be found: no 8254, and CPUID 15H "
+                    "does not say");
     boot.unix_time = rtc_read();
     boot.tsc_at_unix_time = rdtsc();
     start_cores();
@@ -432,6 +448,7 @@ static NORETURN void main_on_own_stack(void)
     fit_cores();
     fit_threads();
     fit_memory(&boot.pages, boot.ram_len);
+    refusal_end();
     create_regions();
     create_guests();
     report_partitions(image, (struct mem_range){boot.pages.pool_base, boot.pages.pool_len});

@@ -215,7 +215,7 @@ uart_puts:
 msg_hello:
     .asciz "[bulkhead] loaded by multiboot2, 32-bit entry\r\n"
 msg_no_long_mode:
-    .asciz "[bulkhead] REFUSED: CPUID.80000001H:EDX.LM[bit 29] is 0: this CPU has no 64-bit mode\r\n"
+    .asciz "[bulkhead] REFUSED: CPUID.80000001H:EDX.LM[bit 29] is 0: this CPU has no 64-bit mode; use an Intel CPU with VT-x\r\n"
 msg_no_nx:
     .asciz "[bulkhead] REFUSED: CPUID.80000001H:EDX.NX[bit 20] is 0: no execute-disable; if the firmware menu has \"Execute Disable\", enable it\r\n"
 

@@ -47,6 +47,8 @@ WRITABLE = {
         "idt": "the CPU reads it; the same for all cores"},
     "boot/main.c": {
         "boot": "what the initialisation steps hand on; read-only when guests run"},
+    "boot/refusal.c": {
+        "found": "what the machine lacks, until all of it is known; at boot only"},
     "boot/multiboot2.S": {
         "*": "stack and page tables before there is any memory to allocate"},
     "guest/load.c": {

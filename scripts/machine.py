@@ -75,7 +75,7 @@ def _find_bochs():
     return bochs, share
 
 
-def _find_ovmf():
+def find_ovmf():
     """The UEFI firmware image: $OVMF or where distributions put it."""
     places = [os.environ["OVMF"]] if "OVMF" in os.environ else OVMF_PLACES
     for place in places:
@@ -154,14 +154,10 @@ class Machine:
         """Power the machine on; it runs from here on by itself."""
         if not self.iso.is_file():
             raise MachineError("emulator", f"no boot image at {self.iso}")
-        if not self._bochs:
-            self._bochs, self._bxshare = _find_bochs()
         self._folder = Path(tempfile.mkdtemp(prefix="bulkhead-"))
-        self._link_images()
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            (self._folder / "bochsrc").write_text(self._bochsrc(port))
-            self._launch()
+            command, environment = self._prepare(listener.getsockname()[1])
+            self._launch(command, environment)
             self._accept(listener)
         return self
 
@@ -179,10 +175,18 @@ class Machine:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def _prepare(self, port):
+        """Make the files of the machine's folder; returns the emulator's command and environment."""
+        if not self._bochs:
+            self._bochs, self._bxshare = _find_bochs()
+        self._link_images()
+        (self._folder / "bochsrc").write_text(self._bochsrc(port))
+        return [str(self._bochs), "-q", "-f", "bochsrc"], {"TERM": "dumb", "BXSHARE": str(self._bxshare)}
+
     def _link_images(self):
         """Give every image a short fixed name in the machine's folder: bochsrc quotes nothing."""
         share = Path(self._bxshare)
-        rom = _find_ovmf() if self.firmware == "uefi" else share / "BIOS-bochs-latest"
+        rom = find_ovmf() if self.firmware == "uefi" else share / "BIOS-bochs-latest"
         images = {"boot.iso": self.iso, "firmware.rom": rom,
                   "vga.rom": share / "VGABIOS-lgpl-latest"}
         for name, target in images.items():
@@ -227,15 +231,14 @@ class Machine:
         options += [self.cpu_options] if self.cpu_options else []
         return "".join(f", {option}" for option in options)
 
-    def _launch(self):
-        environment = {**os.environ, "TERM": "dumb", "BXSHARE": str(self._bxshare)}
+    def _launch(self, command, environment):
         with open(self._folder / "stdout", "wb") as out:
             self._process = subprocess.Popen(
-                [str(self._bochs), "-q", "-f", "bochsrc"], cwd=self._folder, env=environment,
+                command, cwd=self._folder, env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=_die_with_parent)
 
     def _accept(self, listener):
-        """Wait until Bochs has connected its serial port to us."""
+        """Wait until the emulator has connected its serial port to us."""
         listener.settimeout(0.2)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -247,7 +250,7 @@ class Machine:
             self._serial.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return
         self.end = "emulator"
-        raise MachineError("emulator", f"Bochs did not start:\n{self.failure()}")
+        raise MachineError("emulator", f"the emulator did not start:\n{self.failure()}")
 
     # The console
 

@@ -29,6 +29,7 @@
 #define MADT_FLAGS       40u
 #define MADT_ENTRIES     44u
 #define MADT_PCAT_COMPAT 0x1u /* [0] flags */
+#define IOAPIC_ALIGN     256u /* 82093AA "Memory Mapped Registers": FEC0_xy00H */
 #define MADT_CPU_ENABLED 0x1u /* [0] flags of a processor */
 #define MADT_CPU_CAPABLE 0x2u /* [1] can be enabled later */
 
@@ -406,7 +407,18 @@ static bool has_enabled_cpu(const struct acpi_info *out)
     return false;
 }
 
-static enum err read_madt(struct acpi_info *out, const struct table *m)
+/* They are going to be mapped and written to. */
+static bool has_sound_apics(const struct acpi_info *out, unsigned phys_bits)
+{
+    for (uint32_t i = 0; i < out->ioapic_count; i++) {
+        if (out->ioapics[i].hpa == 0 || !is_aligned(out->ioapics[i].hpa, IOAPIC_ALIGN))
+            return false;
+    }
+    return is_aligned(out->local_apic_hpa, PAGE_SIZE) &&
+           is_reachable(out->local_apic_hpa, PAGE_SIZE, phys_bits);
+}
+
+static enum err read_madt(struct acpi_info *out, const struct table *m, unsigned phys_bits)
 {
     enum err e;
 
@@ -419,6 +431,8 @@ static enum err read_madt(struct acpi_info *out, const struct table *m)
         return e;
     if (!has_enabled_cpu(out))
         return refuse(out, ERR_NOTFOUND, "ACPI: MADT lists no enabled processor");
+    if (!has_sound_apics(out, phys_bits))
+        return refuse(out, ERR_RANGE, "ACPI: MADT has an APIC where none can be");
     out->have_madt = true;
     return OK;
 }
@@ -620,7 +634,7 @@ enum err acpi_find(const void *rsdp, size_t len, unsigned phys_bits, struct acpi
     e = root_find(&root, entry_len, phys_bits, "APIC", &t);
     if (e != OK)
         return refuse(out, e, "ACPI: MADT is missing or not sound");
-    e = read_madt(out, &t);
+    e = read_madt(out, &t, phys_bits);
     if (e != OK)
         return e;
     if (root_find(&root, entry_len, phys_bits, "FACP", &t) == OK)

@@ -61,6 +61,11 @@ bool apic_is_x2apic(void)
     return xapic == NULL;
 }
 
+bool apic_reaches(uint32_t id)
+{
+    return xapic == NULL || id <= APIC_ID_MAX;
+}
+
 bool apic_has_tsc_deadline(void)
 {
     return (cpuid(1, 0).ecx & 1u << 24) != 0;

@@ -15,8 +15,13 @@ void apic_setup(volatile uint32_t *mmio);
 /* Enable this core's local APIC with every local interrupt masked; each core. */
 void apic_init(void);
 
+#define APIC_ID_MAX 254u /* of xAPIC mode, and of an I/O APIC's destination; 255 is everybody */
+
 /* Whether x2APIC mode is in use, for the boot report. */
 bool apic_is_x2apic(void);
+
+/* Whether an interrupt can be sent to a local APIC of that ID. */
+bool apic_reaches(uint32_t id);
 
 /* This core's APIC ID. */
 uint32_t apic_id(void);

@@ -35,7 +35,8 @@ struct cpu {
     uint32_t physical_core; /* the same of all its hardware threads */
     uint64_t stack_top;
     atomic_bool online;
-    bool usable; /* entered VMX root operation */
+    bool usable;      /* entered VMX root operation */
+    uint32_t reasons; /* why it is not: BIT32(REASON_...), arch/x86/reasons.h */
 
     uint64_t nmis;            /* from the hardware, not followed up */
     atomic_bool nmi_expected; /* another core sent one */

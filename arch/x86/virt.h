@@ -17,11 +17,11 @@
 
 /*
  * Check that this core can run guests; each missing capability is logged with its SDM name, MSR
- * and bit, and what to do about a firmware lock. Changes nothing.
+ * and bit. Changes nothing, and reads no MSR of VMX where there is no VMX.
  *   c       this core
- *   return  number of problems found
+ *   return  BIT32(REASON_...) of what was found (arch/x86/reasons.h); 0: it can
  */
-unsigned virt_check(const struct cpu *c);
+uint32_t virt_check(const struct cpu *c);
 
 /*
  * Take VMX root operation on this core. Locks IA32_FEATURE_CONTROL if firmware left it open.

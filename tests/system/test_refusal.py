@@ -33,7 +33,8 @@ class Refusals(SystemTest):
         text = self.refused("--firmware", BIOS, "--model", "corei5_lynnfield_750")
         self.assertRegex(
             text, r'(?i)IA32_VMX_PROCBASED_CTLS2 \(48bH\) bit 39 is 0: "unrestricted guest"')
-        self.assertEqual(text.count("is missing"), 1)
+        self.assertEqual(text.count("is missing"), 2)  # one on each core
+        self.assertRegex(text, r"to do: use an Intel Core or Xeon of 2010 \(Westmere\) or later")
 
     def test_too_few_cores(self):
         text = self.refused("--firmware", BIOS, "--cpus", "1")
@@ -71,3 +72,5 @@ class RefusalsUefi(SystemTest):
             self.assertEqual(machine.wait_end(LONG), "refused", machine.tail())
             self.assertRegex(machine.console, r"IA32_FEATURE_CONTROL \(3AH\) is locked \(bit 0\) "
                              r'with "enable VMX outside SMX operation" \(bit 2\) = 0')
+            self.assertRegex(machine.console, r"to do: enable VT-x, save, then switch the power off: .*"
+                             r'in the firmware menu: "Intel Virtualization Technology"')

@@ -24,3 +24,6 @@ class Scripts(SystemTest):
 
     def test_usb(self):
         run("python3", "tests/scripts/test_usb.py")
+
+    def test_run_kvm(self):
+        run("python3", "tests/scripts/test_run_kvm.py")

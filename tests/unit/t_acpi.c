@@ -330,6 +330,31 @@ static void test_local_apic_address_can_be_overridden(void **state)
     assert_false(info.has_pic);
 }
 
+static void expect_apics_refused(uint64_t local, uint32_t io)
+{
+    uint32_t at;
+
+    start_madt();
+    cpu(0, 0, 1);
+    at = entry(5, 12);
+    put(&madt, at + 4, local, 8);
+    ioapic(1, io, 0);
+    seal(&madt);
+    expect_refused(ERR_RANGE);
+}
+
+/* Found by f_acpi.c: an address that is not a page's, or beyond the width, was mapped and written. */
+static void test_apics_where_none_can_be_are_refused(void **state)
+{
+    (void)state;
+    expect_apics_refused(0xfee00800, 0xfec00000);
+    expect_apics_refused(BIT(39), 0xfec00000);
+    expect_apics_refused(UINT64_MAX - 0xfff, 0xfec00000);
+    expect_apics_refused(0, 0xfec00000);
+    expect_apics_refused(0xfee00000, 0);
+    expect_apics_refused(0xfee00000, 0xfec00ff8); /* its data window would be on the next page */
+}
+
 static void test_fixed_registers_are_read(void **state)
 {
     (void)state;
@@ -827,6 +852,7 @@ int main(void)
         T(test_interrupt_controllers_are_listed),
         T(test_isa_irq_follows_overrides),
         T(test_local_apic_address_can_be_overridden),
+        T(test_apics_where_none_can_be_are_refused),
         T(test_fixed_registers_are_read),
         T(test_fadt_of_acpi_1_uses_the_old_fields),
         T(test_x_fields_not_in_io_space_are_passed_over),

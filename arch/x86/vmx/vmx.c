@@ -2,7 +2,9 @@
 /* What this CPU's VMX can do, and VMXON. SDM 3D "VMX Capability Reporting Facility" (A). */
 #include "arch/x86/vmx/vmx.h"
 
+#include "arch/x86/apic.h"
 #include "arch/x86/asm.h"
+#include "arch/x86/reasons.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
 #include "lib/bits.h"
@@ -26,7 +28,7 @@ static const struct control_msr control_msrs[] = {
     [VMX_ENTRY_CTL] = {"IA32_VMX_ENTRY_CTLS",      MSR_VMX_ENTRY,      MSR_VMX_TRUE_ENTRY    },
 };
 
-/* Controls without which there is no Bulkhead. */
+/* Controls without which there is no Bulkhead; the preemption timer is not always needed. */
 static const struct {
     enum vmx_control_set set;
     uint32_t bit;
@@ -89,36 +91,43 @@ uint32_t vmx_control(uint32_t msr, uint32_t want)
     return (want | (uint32_t)capability) & (uint32_t)(capability >> 32);
 }
 
-static unsigned check_firmware_lock(const struct cpu *c)
+static uint32_t check_firmware_lock(const struct cpu *c)
 {
     uint64_t control = rdmsr(MSR_FEATURE_CONTROL);
 
     if ((control & FEATURE_CONTROL_LOCK) == 0 || (control & FEATURE_CONTROL_VMX) != 0)
         return 0;
     log_line("core %u: IA32_FEATURE_CONTROL (3AH) is locked (bit 0) with \"enable VMX outside SMX "
-             "operation\" (bit 2) = 0: firmware turned VMX off. In the firmware menu enable "
-             "\"Intel Virtualization Technology\" (VT-x), then power-cycle",
+             "operation\" (bit 2) = 0: firmware turned VMX off",
              c->index);
-    return 1;
+    return BIT32(REASON_LOCKED);
 }
 
-static unsigned check_controls(const struct cpu *c)
+/* Its place is taken by the local APIC's TSC-deadline timer where there is one. */
+static bool is_needed(enum vmx_control_set set, uint32_t bit)
+{
+    return set != VMX_PIN || bit != PIN_PREEMPTION_TIMER || !apic_has_tsc_deadline();
+}
+
+static uint32_t check_controls(const struct cpu *c)
 {
     bool secondary = vmx_control_allowed(VMX_PROC, PROC_SECONDARY);
-    unsigned problems = 0;
+    uint32_t found = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(required_controls); i++) {
         enum vmx_control_set set = required_controls[i].set;
         uint32_t bit = required_controls[i].bit;
 
+        if (!is_needed(set, bit))
+            continue;
         if ((set != VMX_PROC2 || secondary) && vmx_control_allowed(set, bit))
             continue;
         log_line("core %u: %s (%XH) bit %u is 0: \"%s\" is missing", c->index,
                  control_msrs[set].name, control_msrs[set].msr, 32 + bit_lowest(bit),
                  required_controls[i].name);
-        problems++;
+        found = BIT32(REASON_OLD_VMX);
     }
-    return problems;
+    return found;
 }
 
 /* The MSR exists only with EPT or VPID, whose absence is reported by check_controls. */
@@ -129,9 +138,9 @@ static bool has_ept_capabilities(void)
             vmx_control_allowed(VMX_PROC2, PROC2_VPID));
 }
 
-static unsigned check_ept(const struct cpu *c)
+static uint32_t check_ept(const struct cpu *c)
 {
-    unsigned problems = 0;
+    uint32_t found = 0;
 
     if (!has_ept_capabilities())
         return 0;
@@ -143,20 +152,40 @@ static unsigned check_ept(const struct cpu *c)
             continue;
         log_line("core %u: IA32_VMX_EPT_VPID_CAP (48CH) bit %u is 0: \"%s\" is missing", c->index,
                  bit_lowest(required_ept[i].bit), required_ept[i].name);
-        problems++;
+        found = BIT32(REASON_OLD_VMX);
     }
-    return problems;
+    return found;
 }
 
-unsigned virt_check(const struct cpu *c)
+static uint32_t check_vendor(const struct cpu *c)
 {
-    if ((cpuid(1, 0).ecx & CPUID1_ECX_VMX) == 0) {
-        log_line("core %u: CPUID.1:ECX.VMX[bit 5] is 0: this CPU has no VMX (Intel VT-x), or its "
-                 "virtual machine does not offer it",
-                 c->index);
-        return 1;
-    }
-    return check_firmware_lock(c) + check_controls(c) + check_ept(c);
+    struct identity id = reasons_identity();
+    const struct vendor *v = reasons_vendor(id.vendor);
+
+    if (id.intel)
+        return 0;
+    log_line("core %u: CPUID.0 names the vendor \"%s\", not \"GenuineIntel\": the CPU is %s, its "
+             "virtualization is %s; Bulkhead needs Intel VT-x",
+             c->index, id.vendor, v->name, v->technology);
+    return BIT32(REASON_VENDOR);
+}
+
+static uint32_t check_vmx(const struct cpu *c)
+{
+    if ((cpuid(1, 0).ecx & CPUID1_ECX_VMX) != 0)
+        return 0;
+    log_line("core %u: CPUID.1:ECX.VMX[bit 5] is 0: this CPU has no VMX (Intel VT-x), or its "
+             "virtual machine does not offer it",
+             c->index);
+    return BIT32(REASON_VMX);
+}
+
+/* The MSRs of VMX exist, and are the manual's, only if the first two found nothing. */
+uint32_t virt_check(const struct cpu *c)
+{
+    uint32_t found = check_vendor(c) | check_vmx(c);
+
+    return found != 0 ? found : check_firmware_lock(c) | check_controls(c) | check_ept(c);
 }
 
 static bool vmxon(uint64_t hpa)
@@ -261,10 +290,11 @@ void virt_describe(char *buf, uint32_t size)
         {VMX_PROC2, PROC2_INVPCID,     "INVPCID"    },
         {VMX_PROC2, PROC2_XSAVES,      "XSAVES"     },
     };
-    size_t len =
-        fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u", virt_ept_has_1g() ? "+1G" : "",
-                  1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
+    size_t len = fmt_print(buf, size, "EPT 2M%s", virt_ept_has_1g() ? "+1G" : "");
 
+    if (vmx_control_allowed(VMX_PIN, PIN_PREEMPTION_TIMER))
+        len += fmt_print(buf + len, size - len, ", preemption timer TSC/%u",
+                         1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
     len += virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
         if (vmx_control_allowed(optional[i].set, optional[i].bit))
