@@ -35,7 +35,8 @@ struct source {
 /* The console is the machine's, like the UART: one object. Guarded by `lock` unless said. */
 static struct {
     struct spinlock lock;
-    bool running;     /* lines are queued; set once */
+    bool running;     /* guests run; set once */
+    bool stopping;    /* the last words are said: nothing is queued; set once */
     bool interrupts;  /* set once */
     bool escape;      /* Ctrl-] was pressed; console core only */
     atomic_bool busy; /* the UART has bytes and will interrupt when it is empty */
@@ -276,15 +277,62 @@ void console_put(struct vm *vm, uint8_t byte)
         pump();
 }
 
+/* --- before the guests run -------------------------------------------------------------------- */
+
+/* As much of the queue as the UART takes now. */
+static void feed_early(void)
+{
+    uint8_t byte;
+
+    for (unsigned n = 0; n < UART_FIFO && ring_take(&console.log, &byte); n++)
+        uart_tx(byte);
+}
+
+/*
+ * A serial port takes 87 us for a byte, longer than all the rest of the boot: it is waited for only
+ * when the queue is full. console_start finds in the queue what is left.
+ */
+static void queue_early(const char *line)
+{
+    spin_lock(&console.log_lock);
+    for (; *line != '\0'; line++) {
+        while (!ring_put(&console.log, (uint8_t)*line)) {
+            uart_wait_ready();
+            feed_early();
+        }
+    }
+    while (ring_used(&console.log) > 0 && uart_tx_ready())
+        feed_early();
+    spin_unlock(&console.log_lock);
+}
+
+/* The other cores stand still: the lock is nobody's business any more. */
+static void write_queued_early(void)
+{
+    console.stopping = true;
+    machine_stop_others();
+    while (ring_used(&console.log) > 0) {
+        uart_wait_ready();
+        feed_early();
+    }
+}
+
+/* --- the hypervisor's lines ------------------------------------------------------------------- */
+
 /*
  * The machine is about to stop: stop the other cores, show what is queued, and never queue again.
  * The lock is kept; it is not waited for long, because who has it may have been stopped.
  */
 static void write_last_words(void)
 {
-    if (!console.running)
+    if (console.stopping)
         return;
+    if (!console.running) {
+        write_queued_early();
+        return;
+    }
     console.running = false;
+    console.stopping = true;
     machine_stop_others();
     for (unsigned i = 0; i < LOCK_PATIENCE && !spin_trylock(&console.lock); i++)
         __builtin_ia32_pause();
@@ -314,8 +362,12 @@ void log_sink(const char *line, bool urgent)
 {
     if (urgent)
         write_last_words();
-    if (!console.running) {
+    if (console.stopping) {
         uart_write(line);
+        return;
+    }
+    if (!console.running) {
+        queue_early(line);
         return;
     }
     spin_lock(&console.log_lock);
