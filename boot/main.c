@@ -451,8 +451,8 @@ static NORETURN void main_on_own_stack(void)
              boot.pages.pool_used / KIB, boot.pages.pool_len / KIB);
     log_line("hand-over to first guest: %lu TSC ticks; Ctrl-] ? for help",
              rdtsc() - boot_entry_tsc);
-    console_start(console_irq);
     report_phases(boot_entry_tsc, boot.phase_ends);
+    console_start(console_irq);
     atomic_store_explicit(&boot.go, true, memory_order_release);
     for (unsigned i = 1; i < cpu_count; i++)
         apic_send(cpu_list[i]->apic_id, HOST_VECTOR_KICK);

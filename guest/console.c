@@ -47,6 +47,8 @@ static struct {
     char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
     uint32_t out_len;
     uint32_t out_at;
+    uint32_t report_end;  /* where in the log queue the boot report ends */
+    uint32_t report_left; /* its bytes in the queue; 0 from then on */
     uint32_t lost; /* lines the full log queue had no room for, not yet told; under log_lock */
     struct source source[SOURCES_MAX];
 
@@ -135,9 +137,24 @@ static bool has_something(uint32_t i)
     return s->complete || (i == console.focus && s->len > s->shown);
 }
 
-/* Whose text comes next: a line that was begun goes on if it can, then all take turns. */
+/* Whether the next of the hypervisor's lines is of what it said before guests ran. */
+static bool in_boot_report(void)
+{
+    if (console.report_left != 0)
+        console.report_left = console.report_end - atomic_load(&console.log.head);
+    if (console.report_left > RING_SIZE)
+        console.report_left = 0;
+    return console.report_left != 0;
+}
+
+/*
+ * Whose text comes next: the boot report whole; then a line that was begun goes on if it can, and
+ * all take turns.
+ */
 static uint32_t next_source(void)
 {
+    if (in_boot_report() && has_something(HYPERVISOR))
+        return HYPERVISOR;
     if (console.open != console.sources && has_something(console.open))
         return console.open;
     for (uint32_t n = 0; n < console.sources; n++) {
@@ -394,6 +411,8 @@ void console_start(bool interrupts)
     for (uint32_t i = 1; i < console.sources; i++)
         console.source[i].ring = &vms[i - 1].console_tx;
     uart_interrupts(interrupts, interrupts);
+    console.report_end = atomic_load(&console.log.tail);
+    console.report_left = ring_used(&console.log);
     console.running = true;
 }
 

@@ -557,6 +557,22 @@ static void test_before_start_a_slow_uart_is_not_waited_for(void **state)
                 "[bulkhead] guests run\r\n");
 }
 
+static void test_boot_report_comes_whole_before_guests_lines(void **state)
+{
+    (void)state;
+    console.running = false;
+    host_fake.uart_slow = true;
+    log_line("one");
+    log_line("two");
+    log_line("three");
+    console_start(true);
+    (void)put(RTOS, "tick\n");
+    log_line("four");
+    settle();
+    expect_text("[bulkhead] one\r\n[bulkhead] two\r\n[bulkhead] three\r\n[rtos] tick\r\n"
+                "[bulkhead] four\r\n");
+}
+
 static void test_before_start_a_full_queue_is_waited_for(void **state)
 {
     (void)state;
@@ -624,6 +640,7 @@ int main(void)
         TEST(test_after_an_urgent_line_only_the_hypervisor_writes),
         TEST(test_urgent_line_does_not_wait_for_the_lock_for_ever),
         TEST(test_before_start_a_slow_uart_is_not_waited_for),
+        TEST(test_boot_report_comes_whole_before_guests_lines),
         TEST(test_before_start_a_full_queue_is_waited_for),
         TEST(test_before_start_the_last_words_come_after_the_queue),
     };
