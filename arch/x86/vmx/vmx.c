@@ -2,6 +2,7 @@
 /* What this CPU's VMX can do, and VMXON. SDM 3D "VMX Capability Reporting Facility" (A). */
 #include "arch/x86/vmx/vmx.h"
 
+#include "arch/x86/apic.h"
 #include "arch/x86/asm.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
@@ -262,8 +263,9 @@ void virt_describe(char *buf, uint32_t size)
         {VMX_PROC2, PROC2_XSAVES,      "XSAVES"     },
     };
     size_t len =
-        fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u", virt_ept_has_1g() ? "+1G" : "",
-                  1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
+        fmt_print(buf, size, "EPT 2M%s, preemption timer TSC/%u%s", virt_ept_has_1g() ? "+1G" : "",
+                  1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT),
+                  apic_has_tsc_deadline() ? ", TSC-deadline timer" : "");
 
     len += virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
