@@ -21,3 +21,6 @@ class Scripts(SystemTest):
 
     def test_config_probe(self):
         run("python3", "tests/scripts/test_config_probe.py")
+
+    def test_boot_picture(self):
+        run("python3", "tests/scripts/test_boot_svg.py")
