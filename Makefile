@@ -56,7 +56,7 @@ CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery cpus config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -348,6 +348,10 @@ test: $(SETUP) ## everything: check, both compilers, and boots on the emulated m
 devtest: $(SETUP) ## the device test on bare Bochs, on bare QEMU and as a guest, compared
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/devtest.yaml iso build/devtest/bare.iso
 	$(Q)scripts/devtest
+
+cpus: $(SETUP) ## boot on every CPU model of the emulators, and write docs/CPUS.md; some minutes
+	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/cpus.yaml iso
+	$(Q)scripts/cpus
 
 gallery: $(SETUP) ## guests nobody here wrote, from Debian's packages; fetches some 700 MB once
 	$(Q)scripts/gallery

@@ -31,6 +31,7 @@
 #include "guest/vm.h"
 #include "lib/bits.h"
 #include "lib/log.h"
+#include "lib/string.h"
 #include "mm/hostpt.h"
 #include "mm/pages.h"
 #include "mm/phys.h"
@@ -58,8 +59,10 @@ static struct {
     uint64_t own[2 * CPU_MAX]; /* pool pages of the cores themselves */
     struct host_map map;       /* of these */
     struct isolation isolation;
-    atomic_bool go;      /* guests may start */
-    atomic_bool halting; /* the machine is being stopped: an NMI means stop */
+    uint64_t phase_ends[PHASE_COUNT]; /* TSC */
+    char features[200];               /* of the first core, in words */
+    atomic_bool go;                   /* guests may start */
+    atomic_bool halting;              /* the machine is being stopped: an NMI means stop */
 } boot;
 
 extern uint64_t boot_entry_tsc; /* multiboot2.S: TSC at the hand-over */
@@ -74,6 +77,12 @@ static uint64_t image_hpa(const char *p)
 static uint64_t image_len(void)
 {
     return align_up((uint64_t)image_end - (uint64_t)image_start, PAGE_SIZE);
+}
+
+/* Notes that a step is over; report_phases tells how long each took. */
+static void phase_end(enum boot_phase phase)
+{
+    boot.phase_ends[phase] = rdtsc();
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -203,7 +212,7 @@ static struct cpu *make_cpu(uint32_t index, uint32_t id)
 /* What every core does on the final tables; false: it cannot run guests, and it was said why. */
 static bool init_core(struct cpu *c)
 {
-    char text[200];
+    char text[sizeof(boot.features)];
 
     cpu_load(c);
     cpu_init_control();
@@ -215,7 +224,10 @@ static bool init_core(struct cpu *c)
         return false;
     }
     virt_describe(text, sizeof(text));
-    log_line("core %u: APIC id %u, in VMX root operation; %s", c->index, c->apic_id, text);
+    log_line("core %u: APIC id %u, in VMX root operation; %s", c->index, c->apic_id,
+             strcmp(text, boot.features) == 0 ? "as core 0" : text);
+    if (c->index == 0)
+        memcpy(boot.features, text, sizeof(text));
     return true;
 }
 
@@ -431,11 +443,14 @@ static NORETURN void main_on_own_stack(void)
     log_line("CPU: %s", text);
     phys_use_final();
     c->usable = init_core(c);
+    phase_end(PHASE_CORE);
     read_acpi();
+    phase_end(PHASE_ACPI);
     apic_setup(map_device(boot.acpi.local_apic_hpa));
     pic_mask_all();
     apic_init();
     c->apic_id = apic_id(); /* CPUID's, reported above, may differ where firmware changed it */
+    phase_end(PHASE_APIC);
     boot.tsc_hz = tsc_measure();
     if (boot.tsc_hz == 0)
         refusal_now(BIT32(REASON_CLOCK),
@@ -443,24 +458,33 @@ static NORETURN void main_on_own_stack(void)
                     "does not say");
     boot.unix_time = rtc_read();
     boot.tsc_at_unix_time = rdtsc();
+    phase_end(PHASE_CLOCK);
     start_cores();
     check_cores();
+    phase_end(PHASE_CORES);
     fit_cores();
     fit_threads();
     fit_memory(&boot.pages, boot.ram_len);
     refusal_end();
+    phase_end(PHASE_FIT);
     create_regions();
+    phase_end(PHASE_REGIONS);
     create_guests();
+    phase_end(PHASE_GUESTS);
     report_partitions(image, (struct mem_range){boot.pages.pool_base, boot.pages.pool_len});
+    phase_end(PHASE_MAP);
     bool console_irq = route_console();
 
+    phase_end(PHASE_CONSOLE);
     pages_freeze(&boot.pages);
     check_isolation();
+    phase_end(PHASE_ISOLATION);
     log_line("%u cores (%s), %u guests, %lu of %lu KiB of the page pool used", cpu_count,
              apic_is_x2apic() ? "x2APIC" : "xAPIC", machine_config.guest_count,
              boot.pages.pool_used / KIB, boot.pages.pool_len / KIB);
     log_line("hand-over to first guest: %lu TSC ticks; Ctrl-] ? for help",
              rdtsc() - boot_entry_tsc);
+    report_phases(boot_entry_tsc, boot.phase_ends);
     console_start(console_irq);
     atomic_store_explicit(&boot.go, true, memory_order_release);
     for (unsigned i = 1; i < cpu_count; i++)
@@ -470,17 +494,21 @@ static NORETURN void main_on_own_stack(void)
 
 void hv_main(uint32_t magic, uint64_t tags, uint64_t load_hpa)
 {
+    phase_end(PHASE_ENTRY);
     boot.load_hpa = load_hpa;
     boot.device_va = DEVICE_VA;
     trap_init();
     trap_load_idt();
     read_boot_info(magic, tags);
+    phase_end(PHASE_BOOT_INFO);
     find_memory();
+    phase_end(PHASE_MEMORY);
     must(hostpt_init(&boot.tables, &boot.pages), "page tables");
     map_image();
     map(POOL_VA, boot.pages.pool_base, boot.pages.pool_len, HOSTPT_W);
     make_cpu(0, initial_apic_id());
     cpu_count = 1;
+    phase_end(PHASE_TABLES);
     __asm__ volatile("movq %0, %%cr3\n\t"
                      "movq %1, %%rsp\n\t"
                      "xorl %%ebp, %%ebp\n\t"

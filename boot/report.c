@@ -8,7 +8,9 @@
 #include "lib/fmt.h"
 #include "lib/log.h"
 
-#define OWNER_TEXT 120
+#define OWNER_TEXT  120
+#define PHASES_TEXT 200
+#define PHASE_TEXT  40 /* " name ticks" is shorter */
 
 /* A piece of host memory and what it is. */
 struct piece {
@@ -134,5 +136,34 @@ void report_partitions(struct mem_range image, struct mem_range pool)
                  best.base + best.len - 1, best.len / (whole ? MIB : KIB), whole ? "MiB" : "KiB",
                  best.what);
         from = best.base + 1;
+    }
+}
+
+/* --- phases ----------------------------------------------------------------------------------- */
+
+static const char *const phase_names[PHASE_COUNT] = {
+    [PHASE_ENTRY] = "entry",   [PHASE_BOOT_INFO] = "boot-info", [PHASE_MEMORY] = "memory",
+    [PHASE_TABLES] = "tables", [PHASE_CORE] = "core",           [PHASE_ACPI] = "acpi",
+    [PHASE_APIC] = "apic",     [PHASE_CLOCK] = "clock",         [PHASE_CORES] = "cores",
+    [PHASE_FIT] = "fit",       [PHASE_REGIONS] = "regions",     [PHASE_GUESTS] = "guests",
+    [PHASE_MAP] = "map",       [PHASE_CONSOLE] = "console",     [PHASE_ISOLATION] = "isolation",
+};
+
+/* As many to a line as fit, whatever their length. */
+void report_phases(uint64_t hand_over_tsc, const uint64_t ends[PHASE_COUNT])
+{
+    char text[PHASES_TEXT];
+    size_t len = 0;
+    uint64_t start = hand_over_tsc;
+
+    log_line("phases: hand-over at TSC %lu, ticks of each:", hand_over_tsc);
+    for (unsigned i = 0; i < PHASE_COUNT; i++) {
+        len +=
+            fmt_print(text + len, sizeof(text) - len, " %s %lu", phase_names[i], ends[i] - start);
+        start = ends[i];
+        if (len > sizeof(text) - PHASE_TEXT || i + 1 == PHASE_COUNT) {
+            log_line("phases:%s", text);
+            len = 0;
+        }
     }
 }

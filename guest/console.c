@@ -35,7 +35,8 @@ struct source {
 /* The console is the machine's, like the UART: one object. Guarded by `lock` unless said. */
 static struct {
     struct spinlock lock;
-    bool running;     /* lines are queued; set once */
+    bool running;     /* guests run; set once */
+    bool stopping;    /* the last words are said: nothing is queued; set once */
     bool interrupts;  /* set once */
     bool escape;      /* Ctrl-] was pressed; console core only */
     atomic_bool busy; /* the UART has bytes and will interrupt when it is empty */
@@ -46,6 +47,8 @@ static struct {
     char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
     uint32_t out_len;
     uint32_t out_at;
+    uint32_t report_end;  /* where in the log queue the boot report ends */
+    uint32_t report_left; /* its bytes in the queue; 0 from then on */
     uint32_t lost; /* lines the full log queue had no room for, not yet told; under log_lock */
     struct source source[SOURCES_MAX];
 
@@ -134,9 +137,24 @@ static bool has_something(uint32_t i)
     return s->complete || (i == console.focus && s->len > s->shown);
 }
 
-/* Whose text comes next: a line that was begun goes on if it can, then all take turns. */
+/* Whether the next of the hypervisor's lines is of what it said before guests ran. */
+static bool in_boot_report(void)
+{
+    if (console.report_left != 0)
+        console.report_left = console.report_end - atomic_load(&console.log.head);
+    if (console.report_left > RING_SIZE)
+        console.report_left = 0;
+    return console.report_left != 0;
+}
+
+/*
+ * Whose text comes next: the boot report whole; then a line that was begun goes on if it can, and
+ * all take turns.
+ */
 static uint32_t next_source(void)
 {
+    if (in_boot_report() && has_something(HYPERVISOR))
+        return HYPERVISOR;
     if (console.open != console.sources && has_something(console.open))
         return console.open;
     for (uint32_t n = 0; n < console.sources; n++) {
@@ -276,15 +294,62 @@ void console_put(struct vm *vm, uint8_t byte)
         pump();
 }
 
+/* --- before the guests run -------------------------------------------------------------------- */
+
+/* As much of the queue as the UART takes now. */
+static void feed_early(void)
+{
+    uint8_t byte;
+
+    for (unsigned n = 0; n < UART_FIFO && ring_take(&console.log, &byte); n++)
+        uart_tx(byte);
+}
+
+/*
+ * A serial port takes 87 us for a byte, longer than all the rest of the boot: it is waited for only
+ * when the queue is full. console_start finds in the queue what is left.
+ */
+static void queue_early(const char *line)
+{
+    spin_lock(&console.log_lock);
+    for (; *line != '\0'; line++) {
+        while (!ring_put(&console.log, (uint8_t)*line)) {
+            uart_wait_ready();
+            feed_early();
+        }
+    }
+    while (ring_used(&console.log) > 0 && uart_tx_ready())
+        feed_early();
+    spin_unlock(&console.log_lock);
+}
+
+/* The other cores stand still: the lock is nobody's business any more. */
+static void write_queued_early(void)
+{
+    console.stopping = true;
+    machine_stop_others();
+    while (ring_used(&console.log) > 0) {
+        uart_wait_ready();
+        feed_early();
+    }
+}
+
+/* --- the hypervisor's lines ------------------------------------------------------------------- */
+
 /*
  * The machine is about to stop: stop the other cores, show what is queued, and never queue again.
  * The lock is kept; it is not waited for long, because who has it may have been stopped.
  */
 static void write_last_words(void)
 {
-    if (!console.running)
+    if (console.stopping)
         return;
+    if (!console.running) {
+        write_queued_early();
+        return;
+    }
     console.running = false;
+    console.stopping = true;
     machine_stop_others();
     for (unsigned i = 0; i < LOCK_PATIENCE && !spin_trylock(&console.lock); i++)
         __builtin_ia32_pause();
@@ -314,8 +379,12 @@ void log_sink(const char *line, bool urgent)
 {
     if (urgent)
         write_last_words();
-    if (!console.running) {
+    if (console.stopping) {
         uart_write(line);
+        return;
+    }
+    if (!console.running) {
+        queue_early(line);
         return;
     }
     spin_lock(&console.log_lock);
@@ -342,6 +411,8 @@ void console_start(bool interrupts)
     for (uint32_t i = 1; i < console.sources; i++)
         console.source[i].ring = &vms[i - 1].console_tx;
     uart_interrupts(interrupts, interrupts);
+    console.report_end = atomic_load(&console.log.tail);
+    console.report_left = ring_used(&console.log);
     console.running = true;
 }
 

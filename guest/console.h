@@ -16,7 +16,7 @@
 struct vm;
 
 /*
- * Guests are about to run: from now on lines are queued.
+ * Guests are about to run: from now on their lines are queued, too, and nobody waits for room.
  *   interrupts  the UART's interrupt arrives as host_interrupt(HOST_VECTOR_UART); without it
  *               output waits for the UART and there is no keyboard
  */

@@ -141,10 +141,49 @@ static void scrub_range(uint64_t hpa, uint64_t len)
     }
 }
 
+/* Pieces of a range. */
+static uint32_t piece_count(const struct ept_range *r)
+{
+    return (r->perms & EPT_W) != 0 ? (uint32_t)(align_up(r->len, PAGE_2M) / PAGE_2M) : 0;
+}
+
+static void scrub_piece(const struct vm *vm, uint32_t piece)
+{
+    const struct ept_range *r = vm->memory;
+
+    for (; piece >= piece_count(r); r++)
+        piece -= piece_count(r);
+
+    uint64_t offset = piece * PAGE_2M;
+
+    scrub_range(r->hpa + offset, r->len - offset < PAGE_2M ? r->len - offset : PAGE_2M);
+}
+
+void gmem_scrub_begin(struct vm *vm)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < vm->memory_count; i++)
+        count += piece_count(&vm->memory[i]);
+    atomic_store(&vm->scrub_unfinished, count);
+    atomic_store(&vm->scrub_left, count);
+}
+
+/* From the last piece to the first. */
 void gmem_scrub(struct vm *vm)
 {
-    for (uint32_t i = 0; i < vm->memory_count; i++) {
-        if ((vm->memory[i].perms & EPT_W) != 0)
-            scrub_range(vm->memory[i].hpa, vm->memory[i].len);
+    uint32_t left = atomic_load(&vm->scrub_left);
+
+    while (left != 0) {
+        if (!atomic_compare_exchange_weak(&vm->scrub_left, &left, left - 1))
+            continue;
+        scrub_piece(vm, left - 1);
+        atomic_fetch_sub(&vm->scrub_unfinished, 1);
+        left = atomic_load(&vm->scrub_left);
     }
+}
+
+bool gmem_scrubbed(const struct vm *vm)
+{
+    return atomic_load(&vm->scrub_unfinished) == 0;
 }

@@ -67,7 +67,14 @@ MUST_CHECK bool gmem_fill(struct vm *vm, uint64_t gpa, const void *buf, size_t l
 MUST_CHECK bool gmem_exchange(struct vm *vm, uint64_t gpa, unsigned size, uint64_t old,
                               uint64_t value);
 
-/* Zero all of a guest's RAM: nothing of another guest, or of a former life, is left in it. */
+/*
+ * Zero all of a guest's RAM, so that nothing of another guest, of a former life or of a former boot
+ * is left in it, with all its cores: the first one's begins, each takes pieces until none is left,
+ * and when gmem_scrubbed(), all are done. A core that has nothing to do, or comes late, does no
+ * harm. Context: the VM's own cores, while none of its vCPUs runs.
+ */
+void gmem_scrub_begin(struct vm *vm);
 void gmem_scrub(struct vm *vm);
+bool gmem_scrubbed(const struct vm *vm);
 
 #endif

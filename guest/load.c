@@ -301,7 +301,6 @@ static enum err load_firmware(struct vm *vm, struct vcpu_start *start)
 
 enum err load_start(struct vm *vm, struct vcpu_start *start)
 {
-    gmem_scrub(vm);
     switch (vm->config->type) {
     case GUEST_LINUX: return load_linux(vm, start);
     case GUEST_FLAT: return load_flat(vm, start);

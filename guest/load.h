@@ -43,7 +43,7 @@ MUST_CHECK enum err load_make_ept(struct ept *ept, struct pages *pool,
                                   const struct ept_range *ranges, size_t count);
 
 /*
- * Memory as at power-on: zeros, and the images in their places. On the first vCPU's core, while
+ * The images in their places, in memory that is zero (gmem_scrub). On the first vCPU's core, while
  * none of the guest's vCPUs runs.
  *   start   out: the state of the first vCPU
  *   return  an error only where load_create did not check what it had to

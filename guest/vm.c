@@ -7,6 +7,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/virt.h"
 #include "guest/console.h"
+#include "guest/gmem.h"
 #include "guest/load.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -193,8 +194,11 @@ static void run_other(struct vcpu *v)
     struct vm *vm = v->vm;
 
     for (uint32_t life = 0;; life++) {
-        while (atomic_load(&vm->life) == life && !vm_ended(vm))
+        gmem_scrub(vm);
+        while (atomic_load(&vm->life) == life && !vm_ended(vm)) {
             cpu_idle();
+            gmem_scrub(vm);
+        }
         if (vm_ended(vm))
             return;
         start_vcpu(v, &at_reset);
@@ -213,16 +217,49 @@ static void end(struct vm *vm, enum vm_state state)
     console_report(vm);
 }
 
+/* The memory is the VM's, and so is the work: its other cores have nothing else to do yet. */
+static void scrub(struct vm *vm)
+{
+    gmem_scrub_begin(vm);
+    rouse_others(vm);
+    gmem_scrub(vm);
+    while (!gmem_scrubbed(vm))
+        cpu_take_interrupts();
+}
+
+static void step_end(struct vm *vm, enum vm_step step)
+{
+    vm->step_ends[step] = vm_now(vm);
+}
+
+/* Of the first start only, which follows a power-on at once; scripts/boot_svg reads it. */
+static void report_start(const struct vm *vm, uint64_t begin)
+{
+    const uint64_t *ends = vm->step_ends;
+
+    if (atomic_load(&vm->life) != 0)
+        return;
+    log_line("guest %s: start at TSC %lu, ticks of each: verify %lu scrub %lu load %lu reset %lu",
+             vm->config->name, vm->tsc_start + begin, ends[VM_STEP_VERIFY] - begin,
+             ends[VM_STEP_SCRUB] - ends[VM_STEP_VERIFY], ends[VM_STEP_LOAD] - ends[VM_STEP_SCRUB],
+             ends[VM_STEP_RESET] - ends[VM_STEP_LOAD]);
+}
+
 /* From nothing, or from whatever the last life left, to the first instruction. */
 static bool start(struct vm *vm)
 {
     struct vcpu_start entry;
+    uint64_t begin = vm_now(vm);
 
     vm->state = VM_LOADING;
     if (!verify_files(vm)) {
         end(vm, VM_REFUSED);
         return false;
     }
+    step_end(vm, VM_STEP_VERIFY);
+    scrub(vm);
+    step_end(vm, VM_STEP_SCRUB);
+
     enum err e = load_start(vm, &entry);
 
     if (e != OK) { /* checked at boot: only a hypervisor bug gets here, and only this VM stops */
@@ -230,10 +267,13 @@ static bool start(struct vm *vm)
         end(vm, VM_CRASHED);
         return false;
     }
+    step_end(vm, VM_STEP_LOAD);
     vm->wish = WISH_RUN;
     platform_reset(vm);
     vm->state = VM_RUNNING;
     start_vcpu(&vm->vcpu[0], &entry);
+    step_end(vm, VM_STEP_RESET);
+    report_start(vm, begin);
     atomic_store(&vm->parked, 0);
     atomic_fetch_add(&vm->life, 1);
     rouse_others(vm);

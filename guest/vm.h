@@ -100,6 +100,9 @@ enum vm_state {
 /* What a running guest wants to become; set by devices and exits, acted on by vm_run. */
 enum vm_wish { WISH_RUN, WISH_POWER_OFF, WISH_RESET, WISH_CRASH, WISH_COUNT };
 
+/* What a start consists of, in order. */
+enum vm_step { VM_STEP_VERIFY, VM_STEP_SCRUB, VM_STEP_LOAD, VM_STEP_RESET, VM_STEP_COUNT };
+
 /* How often lives have ended in one way, where the config limits the restarts. */
 struct vm_endings {
     uint32_t count;
@@ -111,8 +114,11 @@ struct vm {
     uint32_t index;
     _Atomic enum vm_state state;
     _Atomic enum vm_wish wish;
-    atomic_uint life;   /* counts starts: the other vCPUs join when it changes */
-    atomic_uint parked; /* vCPUs, but for the first, whose part in this life is over */
+    atomic_uint life;             /* counts starts: the other vCPUs join when it changes */
+    atomic_uint parked;           /* vCPUs, but for the first, whose part in this life is over */
+    atomic_uint scrub_left;       /* pieces of its RAM to be zeroed that no core has taken yet */
+    atomic_uint scrub_unfinished; /* these and those that are being zeroed */
+    uint64_t step_ends[VM_STEP_COUNT]; /* VM time; of the last start */
     bool has_exit_status;
     uint32_t exit_status; /* what the guest wrote to the debug exit port */
     bool verified;        /* its files were, once, and it was said */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The hypervisor's own messages: one call, one line. Where the line goes is the sink's business
- * (arch/x86/uart.c during boot, guest/console.c when guests run); lib only formats it.
+ * (guest/console.c); lib only formats it.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H

@@ -33,7 +33,10 @@ TEMPLATES = TREE / "scripts" / "bochs"
 
 DEFAULT_MODEL = "corei7_skylake_x"
 DEFAULT_IPS = 50_000_000
-MAX_CPUS = 8
+# Bochs has 64 timers, and some CPUs and devices have several: with more CPUs there is no HPET, and
+# the second CD of the UEFI machine takes one more.
+MAX_CPUS = {"bios": 16, "uefi": 15}
+HPET_CPUS = 8
 MAX_HOST_MIB = 2048  # what the machine uses beyond this, Bochs puts into a file
 UNREPEATABLE = ("rdrand", "rdseed")  # Bochs seeds them from the wall clock
 
@@ -93,12 +96,12 @@ def _run_tool(args, cwd, env):
         raise MachineError("emulator", f"{' '.join(map(str, args))} failed:\n{done.stdout}")
 
 
-def make_acpi_iso(folder, cpus, grub_first):
+def make_acpi_iso(folder, cpus, disabled, grub_first):
     """Make folder/acpi.iso: the ACPI tables that OVMF does not make in Bochs. The machine boots this
     CD first: GRUB installs them, and starts the other CD's UEFI program."""
     tables = folder / "acpi"
     tables.mkdir()
-    for name, content in acpi.tables(cpus).items():
+    for name, content in acpi.tables(cpus, disabled).items():
         (tables / name).write_bytes(content)
     _run_tool([TREE / "scripts" / "mkiso", "--tables", "acpi", "acpi.iso"], folder,
               env={**os.environ, "GRUB_FIRST": grub_first, "GRUB_MODULES": "wrmsr"})
@@ -109,22 +112,24 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, grub_first="",
-                 medium="cdrom"):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, disabled_cpus=(),
+                 grub_first="", medium="cdrom"):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
-        `absent_cpus` more CPUs are listed in the ACPI tables than there are, and `grub_first` is a
-        command for the GRUB that installs those (UEFI only); `medium` is what the image is put on: a
-        "cdrom", or a "disk" as if it had been written to a stick."""
+        `absent_cpus` more CPUs are listed in the ACPI tables than there are, those with the APIC ids
+        `disabled_cpus` as disabled, and `grub_first` is a command for the GRUB that installs the
+        tables (all UEFI only); `medium` is what the image is put on: a "cdrom", or a "disk" as if it
+        had been written to a stick."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
-        if not 1 <= cpus <= MAX_CPUS:
-            raise ValueError(f"cpus is {cpus}: expected 1 to {MAX_CPUS}")
+        if not 1 <= cpus <= MAX_CPUS[firmware]:
+            raise ValueError(f"cpus is {cpus}: expected 1 to {MAX_CPUS[firmware]}")
         self.iso = Path(iso).resolve()
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
-        self.absent_cpus, self.grub_first, self.medium = absent_cpus, grub_first, medium
+        self.absent_cpus, self.disabled_cpus = absent_cpus, disabled_cpus
+        self.grub_first, self.medium = grub_first, medium
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -194,7 +199,8 @@ class Machine:
                 raise MachineError("emulator", f"{target} is missing (it is the {name})")
             (self._folder / name).symlink_to(target.resolve())
         if self.firmware == "uefi":
-            make_acpi_iso(self._folder, self.cpus + self.absent_cpus, self.grub_first)
+            make_acpi_iso(self._folder, self.cpus + self.absent_cpus, self.disabled_cpus,
+                          self.grub_first)
 
     def _rom_base(self):
         """Where the firmware must lie to end at 4 GiB: distributions' OVMF has 2 or 4 MiB."""
@@ -211,9 +217,10 @@ class Machine:
             "DISKS": self._disks(),
             "BOOT": f"boot: {'disk' if self.medium == 'disk' and not uefi else 'cdrom'}",
             "SYNC": "slowdown" if self.real_time else "none",
+            "PCI": 'pci: advopts="nohpet"' if self.cpus > HPET_CPUS else "",
             "PORT": port,
             # They note every virtual interrupt: megabytes a second.
-            "QUIET": "".join(f", CPU{i}=ignore" for i in range(self.cpus)),
+            "QUIET": "".join(f", CPU{i:x}=ignore" for i in range(self.cpus)),
         }
         text = (TEMPLATES / "bochsrc").read_text()
         return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)

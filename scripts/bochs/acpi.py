@@ -18,11 +18,12 @@ def _table(signature, body):
     return bytes(table)
 
 
-def madt(cpus):
+def madt(cpus, disabled=()):
     """The interrupt controllers: CPUs with APIC ids from 0, one IOAPIC, ISA IRQ 0 on its pin 2."""
     body = struct.pack("<II", LAPIC_ADDRESS, 1)  # flag: there is also a pair of 8259s
     for apic_id in range(cpus):
-        body += struct.pack("<BBBBI", 0, 8, apic_id, apic_id, 1)  # flag: enabled
+        body += struct.pack("<BBBBI", 0, 8, apic_id, apic_id,
+                            apic_id not in disabled)  # flag: enabled
     body += struct.pack("<BBBBII", 1, 12, cpus, 0, IOAPIC_ADDRESS, 0)  # id: the next free one
     body += struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)
     return _table(b"APIC", body)
@@ -43,6 +44,6 @@ def dsdt():
     return _table(b"DSDT", b"\x08_S5_\x12\x06\x04\x00\x00\x00\x00")
 
 
-def tables(cpus):
-    """Every table by its file name."""
-    return {"dsdt.aml": dsdt(), "facp.aml": fadt(), "apic.aml": madt(cpus)}
+def tables(cpus, disabled=()):
+    """Every table by its file name; `disabled` are APIC ids."""
+    return {"dsdt.aml": dsdt(), "facp.aml": fadt(), "apic.aml": madt(cpus, disabled)}

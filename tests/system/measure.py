@@ -5,6 +5,7 @@ a TSC tick is an instruction and runs repeat to the tick."""
 import re
 
 from support import BIOS, LONG, TREE, Shell, boot, emulator_ticks_now, iso, run, tokens
+import boot_svg  # pylint: disable=import-error,wrong-import-order
 from machine import DEFAULT_IPS, Machine  # pylint: disable=import-error
 
 # CPUID of this model does not claim a TSC frequency, so that the bare Linux measures the true one.
@@ -71,7 +72,22 @@ def guest_linux():
     exits = re.search(r"(?m)^\[bulkhead\] guest linux: exits:(.*)$", console)[1]
     figures = report(console)
     # The guest's TSC starts at 0 when it is switched on; the hypervisor then clears and fills its RAM.
-    return {"boot": now - entry, "load": entry, "exits": tokens(exits), **figures}
+    return {"boot": now - entry, "load": entry, "exits": tokens(exits), "console": console, **figures}
+
+
+def start_console(config, cpus):
+    """The console of a boot until the last guest has started."""
+    with boot(config, BIOS, cpus=cpus) as machine:
+        machine.expect(r"^\[bulkhead\] guest linux: start at TSC .*\n", LONG)
+        return machine.console
+
+
+def start_ticks(console):
+    """TSC ticks from the hand-over until guests may start, and each guest's until its first
+    instruction, the SHA-256 of its files apart."""
+    _, phases, starts = boot_svg.parse(console)
+    boot_ticks = sum(ticks for _, ticks in phases)
+    return boot_ticks, {name: boot_svg.without_verify(steps) for name, (_, steps) in starts.items()}
 
 
 BUSY = "for i in 1 2; do dd if=/dev/zero bs=64k 2>/dev/null | md5sum >/dev/null & done"

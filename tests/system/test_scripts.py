@@ -27,3 +27,6 @@ class Scripts(SystemTest):
 
     def test_run_kvm(self):
         run("python3", "tests/scripts/test_run_kvm.py")
+
+    def test_boot_picture(self):
+        run("python3", "tests/scripts/test_boot_svg.py")

@@ -539,12 +539,68 @@ static void test_urgent_line_does_not_wait_for_the_lock_for_ever(void **state)
     expect_text("[bulkhead] PANIC: x\r\n");
 }
 
-static void test_before_start_lines_are_written_directly(void **state)
+/* --- before the guests run -------------------------------------------------------------------- */
+
+static void test_before_start_a_slow_uart_is_not_waited_for(void **state)
 {
     (void)state;
     console.running = false;
-    log_line("boot");
-    expect_text("[bulkhead] boot\r\n");
+    host_fake.uart_slow = true;
+    log_line("a line longer than the FIFO");
+    log_line("another");
+    expect_text("[bulkhead] a lin");
+    console.running = true;
+    uart_wait_ready();
+    log_line("guests run");
+    settle();
+    expect_text("e longer than the FIFO\r\n[bulkhead] another\r\n"
+                "[bulkhead] guests run\r\n");
+}
+
+static void test_boot_report_comes_whole_before_guests_lines(void **state)
+{
+    (void)state;
+    console.running = false;
+    host_fake.uart_slow = true;
+    log_line("one");
+    log_line("two");
+    log_line("three");
+    console_start(true);
+    (void)put(RTOS, "tick\n");
+    log_line("four");
+    settle();
+    expect_text("[bulkhead] one\r\n[bulkhead] two\r\n[bulkhead] three\r\n[rtos] tick\r\n"
+                "[bulkhead] four\r\n");
+}
+
+static void test_before_start_a_full_queue_is_waited_for(void **state)
+{
+    (void)state;
+    console.running = false;
+    host_fake.uart_slow = true;
+    for (unsigned i = 0; i < 2 * RING_SIZE / 16; i++)
+        log_line("%04u", i); /* 17 bytes */
+    log_urgent("last");
+    for (unsigned i = 0; i < 2 * RING_SIZE / 16; i++) {
+        char line[32];
+
+        snprintf(line, sizeof(line), "[bulkhead] %04u\r\n", i);
+        assert_memory_equal(host_fake.text + 17 * i, line, 17);
+    }
+    assert_non_null(strstr(host_fake.text, "0511\r\n[bulkhead] last\r\n"));
+}
+
+static void test_before_start_the_last_words_come_after_the_queue(void **state)
+{
+    (void)state;
+    console.running = false;
+    host_fake.uart_slow = true;
+    log_line("a line longer than the FIFO");
+    console.log_lock.held = true; /* by a core that was stopped */
+    log_sink("[bulkhead] REFUSED: x\r\n", true);
+    log_line("nor is later text queued");
+    expect_text("[bulkhead] a line longer than the FIFO\r\n[bulkhead] REFUSED: x\r\n"
+                "[bulkhead] nor is later text queued\r\n");
 }
 
 int main(void)
@@ -583,7 +639,10 @@ int main(void)
         TEST(test_urgent_line_comes_after_what_is_queued),
         TEST(test_after_an_urgent_line_only_the_hypervisor_writes),
         TEST(test_urgent_line_does_not_wait_for_the_lock_for_ever),
-        TEST(test_before_start_lines_are_written_directly),
+        TEST(test_before_start_a_slow_uart_is_not_waited_for),
+        TEST(test_boot_report_comes_whole_before_guests_lines),
+        TEST(test_before_start_a_full_queue_is_waited_for),
+        TEST(test_before_start_the_last_words_come_after_the_queue),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

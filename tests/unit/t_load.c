@@ -349,6 +349,15 @@ static void test_the_two_ranges_are_different_memory(void **state)
 
 #define RING_GPA 0xd0000000ull
 
+/* As each life begins. */
+static enum err scrub_and_load(struct vcpu_start *start)
+{
+    gmem_scrub_begin(&vm);
+    gmem_scrub(&vm);
+    assert_true(gmem_scrubbed(&vm));
+    return load_start(&vm, start);
+}
+
 /* A host with 64 MiB, in which every byte is 5AH. */
 static void make_host(void)
 {
@@ -379,6 +388,51 @@ static void share(unsigned region, uint64_t gpa, bool write)
     shares[config.share_count++] =
         (struct guest_share){.region = (uint16_t)region, .gpa = gpa, .write = write};
     config.shares = shares;
+}
+
+/* --- clearing --------------------------------------------------------------------------------- */
+
+static uint8_t ram_byte(unsigned range, uint64_t offset)
+{
+    return *(uint8_t *)phys_window(vm.memory[range].hpa + offset);
+}
+
+static void test_each_byte_of_ram_is_cleared_and_no_other(void **state)
+{
+    struct vcpu_start start;
+
+    (void)state;
+    make_host();
+    config.memory = 17 * MIB; /* the last piece is not whole */
+    assert_int_equal(create(), OK);
+    assert_int_equal(scrub_and_load(&start), OK);
+    for (uint64_t at = 0; at < 17 * MIB; at += 4 * KIB) {
+        if (at < MIB || at >= 2 * MIB) /* the image */
+            assert_int_equal(ram_byte(0, at + 4095), 0);
+    }
+    assert_int_equal(ram_byte(0, 17 * MIB), 0x5a);
+}
+
+/* Another core has taken a piece and is slow; it comes again when all is done. */
+static void test_clearing_is_over_when_every_core_is_done(void **state)
+{
+    (void)state;
+    make_host();
+    config.memory = 16 * MIB;
+    assert_int_equal(create(), OK);
+    gmem_scrub(&vm); /* before it has begun */
+    assert_int_equal(ram_byte(0, 0), 0x5a);
+    gmem_scrub_begin(&vm);
+    assert_int_equal(atomic_fetch_sub(&vm.scrub_left, 1), 8);
+    gmem_scrub(&vm);
+    assert_false(gmem_scrubbed(&vm));
+    assert_int_equal(ram_byte(0, 14 * MIB - 1), 0);
+    assert_int_equal(ram_byte(0, 14 * MIB), 0x5a);
+    atomic_fetch_sub(&vm.scrub_unfinished, 1);
+    assert_true(gmem_scrubbed(&vm));
+    gmem_scrub(&vm);
+    assert_true(gmem_scrubbed(&vm));
+    assert_int_equal(ram_byte(0, 14 * MIB), 0x5a);
 }
 
 static void test_share_is_mapped_with_its_rights_only(void **state)
@@ -424,7 +478,7 @@ static void test_share_is_cleared_once_and_kept_over_a_start(void **state)
     assert_int_equal(create(), OK);
     phys_fake_write(load_regions[0].base + 8, &value, 8);
     for (unsigned life = 0; life < 2; life++) {
-        assert_int_equal(load_start(&vm, &start), OK);
+        assert_int_equal(scrub_and_load(&start), OK);
         assert_memory_equal(phys_window(load_regions[0].base + 8), &value, 8);
     }
 }
@@ -563,7 +617,7 @@ static void test_multiboot_starts_with_its_two_registers(void **state)
     assert_int_equal(create(), OK);
     phys_fake_add(16 * MIB, 64 * MIB);
     for (unsigned life = 0; life < 2; life++) {
-        assert_int_equal(load_start(&vm, &start), OK);
+        assert_int_equal(scrub_and_load(&start), OK);
         assert_int_equal(start.mode, START_PROTECTED32);
         assert_int_equal(start.rip, 0x200004);
         assert_int_equal(start.rax, 0x2badb002);
@@ -630,7 +684,7 @@ static void test_firmware_starts_at_the_reset_vector(void **state)
     (void)state;
     make_firmware(ROM_LEN);
     for (unsigned life = 0; life < 2; life++) {
-        assert_int_equal(load_start(&vm, &start), OK);
+        assert_int_equal(scrub_and_load(&start), OK);
         assert_int_equal(start.mode, START_REAL);
         assert_int_equal(start.rip, 0xfff0);
         assert_true(gmem_read(&vm, 0xfffc0000, seen, ROM_LEN));
@@ -653,7 +707,7 @@ static void test_rom_can_be_read_but_not_written(void **state)
 
     (void)state;
     make_firmware(ROM_LEN);
-    assert_int_equal(load_start(&vm, &start), OK);
+    assert_int_equal(scrub_and_load(&start), OK);
     assert_false(gmem_write(&vm, 0xfffc0000, &byte, 1));
     assert_false(gmem_write(&vm, 0xffffffff, &byte, 1));
     assert_false(gmem_fill(&vm, 0xfffbffff, &byte, 1));
@@ -674,7 +728,7 @@ static void test_small_rom_is_wholly_below_1_mib(void **state)
 
     (void)state;
     make_firmware(0x10000);
-    assert_int_equal(load_start(&vm, &start), OK);
+    assert_int_equal(scrub_and_load(&start), OK);
     assert_true(gmem_read(&vm, 0xf0000, seen, 0x10000));
     assert_memory_equal(seen, rom, 0x10000);
     assert_true(gmem_read(&vm, 0xffff0000, seen, 0x10000));
@@ -741,6 +795,8 @@ int main(void)
         T(test_images_that_do_not_fit),
         T(test_access_ends_with_each_range),
         T(test_the_two_ranges_are_different_memory),
+        T(test_each_byte_of_ram_is_cleared_and_no_other),
+        T(test_clearing_is_over_when_every_core_is_done),
         T(test_share_is_mapped_with_its_rights_only),
         T(test_share_is_cleared_once_and_kept_over_a_start),
         T(test_share_is_not_the_guests_memory),

@@ -295,6 +295,8 @@ void virt_describe(char *buf, uint32_t size)
     if (vmx_control_allowed(VMX_PIN, PIN_PREEMPTION_TIMER))
         len += fmt_print(buf + len, size - len, ", preemption timer TSC/%u",
                          1u << (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT));
+    if (apic_has_tsc_deadline())
+        len += fmt_print(buf + len, size - len, ", TSC-deadline timer");
     len += virt_apicv_describe(virt_apicv(), buf + len, (uint32_t)(size - len));
     for (unsigned i = 0; i < ARRAY_LEN(optional); i++) {
         if (vmx_control_allowed(optional[i].set, optional[i].bit))
