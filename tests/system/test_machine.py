@@ -79,10 +79,11 @@ class Misfits(SystemTest):
 
     cost = 30
 
-    def refused(self, config, text, **settings):
-        """The last line of a run that has to be refused."""
+    def refused(self, config, text, before="", **settings):
+        """The last line of a run that has to be refused, and another problem that is told before."""
         with boot(config, BIOS, **settings) as machine:
             self.assertEqual(machine.wait_end(LONG), "refused", machine.tail())
+            self.assertIn(f"\n[bulkhead] {before}", machine.console)
             self.assertIn(f"\n[bulkhead] REFUSED: {text}\n", machine.console)
 
     def test_fewer_cores(self):
@@ -95,7 +96,9 @@ class Misfits(SystemTest):
 
     def test_range_without_memory(self):
         self.refused("ranges", "BH033: tests/config/ranges.yaml:5: this machine has no free memory from"
-                     ' 18000000 to 1affffff; change "ranges"', memory=256)
+                     ' 10000000 to 11ffffff; change "ranges"', memory=256,
+                     before="BH033: tests/config/ranges.yaml:5: this machine has no free memory from"
+                     ' 18000000 to 1affffff; change "ranges"')
 
     def test_no_block(self):
         self.refused("pieces", "BH033: tests/config/pieces.yaml:11: guest large: no contiguous block of"

@@ -343,7 +343,7 @@ static void expect_apics_refused(uint64_t local, uint32_t io)
     expect_refused(ERR_RANGE);
 }
 
-/* Found by f_acpi.c: an address that is not a page's, or beyond the width, was mapped and written. */
+/* Found by f_acpi.c: one that is not a page's, or beyond the width, was mapped and written to. */
 static void test_apics_where_none_can_be_are_refused(void **state)
 {
     (void)state;
