@@ -73,5 +73,5 @@ int strncmp(const char *a, const char *b, size_t len)
 
 int strcmp(const char *a, const char *b)
 {
-    return strncmp(a, b, SIZE_MAX);
+    return strncmp(a, b, SIZE_MAX / 2); /* gcc warns of more */
 }
