@@ -5,8 +5,8 @@ QEMU's machines have no VMX, so there a boot ends with the hypervisor's refusal.
 import tempfile
 from pathlib import Path
 
-from qemu import Qemu, esp
 from support import LONG, TREE, UEFI, SystemTest, boot, iso
+from uefi_machine import UefiMachine, esp
 
 NO_VMX = r"^\[bulkhead\] REFUSED: 1 of 1 cores cannot run guests"
 
@@ -24,7 +24,7 @@ class Loader(SystemTest):
 
     def reaches_the_refusal(self, disk, **settings):
         """Boot it in QEMU; the console."""
-        with Qemu([disk], **settings) as machine:
+        with UefiMachine([disk], **settings) as machine:
             machine.expect(r"^\[bulkhead\] UEFI loader, on UEFI 2\.\d+, Secure Boot off$", LONG)
             machine.expect(r"^\[bulkhead\] loaded by UEFI, 64-bit entry$", LONG)
             machine.expect(NO_VMX, LONG)
@@ -49,7 +49,7 @@ class Loader(SystemTest):
         self.reaches_the_refusal(stick)
 
     def test_without_room_it_is_refused_and_the_firmware_goes_on(self):
-        with Qemu([iso("large"), iso("bench")], memory=232) as machine:
+        with UefiMachine([iso("large"), iso("bench")], memory=232) as machine:
             machine.expect(r"^\[bulkhead\] REFUSED: the hypervisor needs 6\d{4} KiB of memory in one"
                            r" piece below 4 GiB, 2 MiB-aligned; the largest is \d+ KiB; ", LONG)
             machine.expect(r"^BdsDxe: failed to start Boot0001 ", LONG)
@@ -57,7 +57,7 @@ class Loader(SystemTest):
             machine.expect(NO_VMX, LONG)
 
     def test_without_execute_disable_it_is_refused(self):
-        with Qemu([iso("bench")], extra=("-cpu", "qemu64,-nx")) as machine:
+        with UefiMachine([iso("bench")], extra=("-cpu", "qemu64,-nx")) as machine:
             machine.expect(r"^\[bulkhead\] REFUSED: CPUID\.80000001H:EDX\.NX\[bit 20\] is 0: ", LONG)
             machine.expect(r"^BdsDxe: failed to start Boot0001 ", LONG)
             self.assertNotIn("64-bit entry", machine.console)

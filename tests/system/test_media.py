@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from machine import Machine, _find_ovmf
+from machine import Machine, find_ovmf
 
 from support import BIOS, LONG, TREE, UEFI, SystemTest, iso, run
 
@@ -42,7 +42,7 @@ def write_stick(folder):
 def qemu_console(firmware, *options, until=REFUSAL, timeout=LONG):
     """What a q35 of QEMU's prints on its serial port, until a line matches. Some firmware writes to
     it as well; BIOS does with -nographic."""
-    bios = ["-bios", str(_find_ovmf())] if firmware == UEFI else []
+    bios = ["-bios", str(find_ovmf())] if firmware == UEFI else []
     with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(
             ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-m", "512", "-nodefaults",

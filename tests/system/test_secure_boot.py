@@ -6,8 +6,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from qemu import OVMF, Qemu, esp
 from support import LONG, TREE, SystemTest, run
+from uefi_machine import OVMF, UefiMachine, esp
 
 GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")    # EFI_GLOBAL_VARIABLE
 DATABASE = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")  # EFI_IMAGE_SECURITY_DATABASE_GUID
@@ -69,7 +69,7 @@ class SecureBoot(SystemTest):
 
     def test_only_the_signed_image_is_started(self):
         store = enrol((self.work / "own.der").read_bytes(), self.work / "vars.fd")
-        with Qemu(self.disks, store, secure=True) as machine:
+        with UefiMachine(self.disks, store, secure=True) as machine:
             for number in (1, 2):
                 machine.expect(rf"^BdsDxe: failed to load Boot000{number} .*: Access Denied$", LONG)
                 self.assertNotIn("[bulkhead]", machine.console)
