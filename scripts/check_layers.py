@@ -36,6 +36,8 @@ WRITABLE = {
         "pool_hpa": "where the page pool is; set once at boot",
         "pool_va": "where it is mapped; set once at boot",
         "windows_ready": "whether the final page tables are in use; set once at boot"},
+    "arch/x86/screen.c": {
+        "screen": "the one screen, used under the console's lock"},
     "arch/x86/smp.c": {
         "trampoline_hpa": "the page the other cores start in; set once at boot"},
     "arch/x86/cpu.c": {
