@@ -44,9 +44,9 @@ mb2_header:
     .long 1                 /* as low as possible */
 
     .balign 8
-    .short 5, 1             /* framebuffer, optional: any size, 32 bits per pixel at best */
+    .short 5, 1             /* framebuffer, optional: this size at best */
     .long 20
-    .long 0, 0, 32
+    .long 1024, 768, 32
 
     .balign 8
     .short 6, 0             /* modules and tags page aligned */
