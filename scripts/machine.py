@@ -108,11 +108,12 @@ class Machine:
 
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
-                 on_text=None, bochs=None, bxshare=None, absent_cpus=0):
+                 on_text=None, bochs=None, bxshare=None, absent_cpus=0, display=None):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
-        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only)."""
+        `absent_cpus` more CPUs are listed in the ACPI tables than there are (UEFI only). The
+        machine has graphics, in a window, where an X `display` such as ":1" is given."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS:
@@ -121,6 +122,7 @@ class Machine:
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
         self.absent_cpus = absent_cpus
+        self.display = display
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -201,6 +203,10 @@ class Machine:
             "CPU": f"model={self.model}, count={self.cpus}, ips={self.ips}",
             "CPU_OPTIONS": self._cpu_options(),
             "TABLES": "ata1-master: type=cdrom, path=acpi.iso, status=inserted" if uefi else "",
+            # Without a window graphics modes end Bochs: then there are none.
+            "DISPLAY": "x" if self.display else "term",
+            "VGA": "vbe" if self.display else "none",
+            "PCI": ", slot1=pcivga" if self.display else "",
             "SYNC": "slowdown" if self.real_time else "none",
             "PORT": port,
             # They note every virtual interrupt: megabytes a second.
@@ -215,7 +221,8 @@ class Machine:
         return "".join(f", {option}" for option in options)
 
     def _launch(self):
-        environment = {**os.environ, "TERM": "dumb", "BXSHARE": str(self._bxshare)}
+        environment = {**os.environ, "TERM": "dumb", "BXSHARE": str(self._bxshare),
+                       "DISPLAY": self.display or ""}
         with open(self._folder / "stdout", "wb") as out:
             self._process = subprocess.Popen(
                 [str(self._bochs), "-q", "-f", "bochsrc"], cwd=self._folder, env=environment,
