@@ -3,13 +3,14 @@
 #include "arch/x86/screen.h"
 
 #include "arch/x86/font.h"
+#include "lib/bits.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
 
 /* The scale is the largest that leaves this many characters: 3 on a 4K screen. */
 #define COLS_WANTED 160u
 #define ROWS_WANTED 40u
-#define SCALE_MAX   8u
+#define SCALE_MAX   6u
 
 #define TAB         8u
 #define PIXEL_MAX   4u /* bytes */
@@ -27,11 +28,13 @@ typedef volatile uint64_t ALIGNED(1) __attribute__((may_alias)) pixel_word;
 static struct {
     struct screen_mode mode;
     uint8_t *pixels;
-    struct screen_size size;           /* all 0 before screen_init */
-    uint32_t colour[SCREEN_NAMES + 1]; /* as pixels; background is 0 */
-    unsigned top;                      /* of `text`: the row that is shown first */
-    unsigned row, col;                 /* of the next character, as shown; col may be cols */
-    unsigned draw_row;                 /* where screen_draw goes on */
+    struct screen_size size;        /* all 0 before screen_init */
+    uint64_t mask[256][LINE_WORDS]; /* a glyph's line as pixels: ones where it is lit */
+    uint64_t colour[SCREEN_NAMES + 1][LINE_WORDS]; /* a line of that colour */
+    unsigned words;                                /* of such a line */
+    unsigned top;                                  /* of `text`: the row that is shown first */
+    unsigned row, col; /* of the next character, as shown; col may be cols */
+    unsigned draw_row; /* where screen_draw goes on */
     enum escape escape;
     unsigned parameter; /* of the escape sequence */
     bool dirty[SCREEN_ROWS_MAX];
@@ -74,6 +77,41 @@ static struct screen_size size_of(const struct screen_mode *m)
     };
 }
 
+/* A line of eight pixels of the font, as it lies in memory: lit ones have this value. */
+static void make_line(uint8_t bits, uint32_t value, uint64_t line[LINE_WORDS])
+{
+    unsigned width = 8u * screen.mode.pixel_len;
+    unsigned filled = 0, n = 0;
+    uint64_t word = 0;
+
+    for (unsigned mask = 0x80; mask != 0; mask >>= 1) {
+        uint64_t pixel = (bits & mask) != 0 ? value : 0;
+
+        for (unsigned i = 0; i < screen.size.scale; i++) {
+            word |= pixel << filled;
+            filled += width;
+            if (filled < 64)
+                continue;
+            line[n++] = word;
+            filled -= 64;
+            word = filled == 0 ? 0 : pixel >> (width - filled);
+        }
+    }
+}
+
+/* So that drawing a line is an AND for each word. */
+static void make_lines(const struct screen_mode *m)
+{
+    screen.words = screen.size.scale * m->pixel_len;
+    for (unsigned bits = 0; bits < 256; bits++)
+        make_line((uint8_t)bits, (uint32_t)(BIT(8 * m->pixel_len) - 1), screen.mask[bits]);
+    for (unsigned i = 0; i <= SCREEN_NAMES; i++)
+        make_line(0xff,
+                  channel_value(m->red, palette[i][0]) | channel_value(m->green, palette[i][1]) |
+                      channel_value(m->blue, palette[i][2]),
+                  screen.colour[i]);
+}
+
 void screen_init(const struct screen_mode *mode)
 {
     memset(&screen, 0, sizeof(screen));
@@ -81,10 +119,7 @@ void screen_init(const struct screen_mode *mode)
     screen.size = size_of(mode);
     if (screen.size.cols == 0 || screen.size.rows == 0)
         screen.size = (struct screen_size){0};
-    for (unsigned i = 0; i <= SCREEN_NAMES; i++)
-        screen.colour[i] = channel_value(mode->red, palette[i][0]) |
-                           channel_value(mode->green, palette[i][1]) |
-                           channel_value(mode->blue, palette[i][2]);
+    make_lines(mode);
 }
 
 void screen_show(void *pixels)
@@ -189,37 +224,14 @@ void screen_put(uint8_t byte, unsigned colour)
 
 /* --- pixels ----------------------------------------------------------------------------------- */
 
-/* One line of pixels of a glyph, as it lies in memory; returns its words. */
-static unsigned make_line(uint8_t bits, uint32_t colour, uint64_t line[LINE_WORDS])
-{
-    unsigned width = 8u * screen.mode.pixel_len;
-    uint64_t word = 0;
-    unsigned filled = 0, n = 0;
-
-    for (unsigned mask = 0x80; mask != 0; mask >>= 1) {
-        uint64_t pixel = (bits & mask) != 0 ? colour : 0;
-
-        for (unsigned i = 0; i < screen.size.scale; i++) {
-            word |= pixel << filled;
-            filled += width;
-            if (filled < 64)
-                continue;
-            line[n++] = word;
-            filled -= 64;
-            word = filled == 0 ? 0 : pixel >> (width - filled);
-        }
-    }
-    return n;
-}
-
 /* The same line `scale` times, one below the other. */
-static void store_line(uint8_t *to, const uint64_t *line, unsigned words)
+static void store_line(uint8_t *to, const uint64_t *mask, const uint64_t *colour)
 {
     for (unsigned i = 0; i < screen.size.scale; i++) {
         pixel_word *out = (pixel_word *)to;
 
-        for (unsigned k = 0; k < words; k++)
-            out[k] = line[k];
+        for (unsigned k = 0; k < screen.words; k++)
+            out[k] = mask[k] & colour[k];
         to += screen.mode.pitch;
     }
 }
@@ -229,23 +241,19 @@ static uint32_t draw_cell(unsigned row, unsigned col, cell old, cell new)
 {
     const uint8_t *was = font[old & 0xff];
     const uint8_t *is = font[new & 0xff];
-    uint32_t colour = screen.colour[new >> 8];
     bool recolour = old >> 8 != new >> 8;
     size_t height = screen.size.scale * (size_t)screen.mode.pitch;
     uint8_t *to = screen.pixels + row * FONT_HEIGHT * height +
                   (size_t)col * FONT_WIDTH * screen.size.scale * screen.mode.pixel_len;
-    uint64_t line[LINE_WORDS];
-    uint32_t stores = 0;
+    uint32_t lines = 0;
 
     for (unsigned y = 0; y < FONT_HEIGHT; y++, to += height) {
         if (is[y] == was[y] && (!recolour || is[y] == 0))
             continue;
-        unsigned words = make_line(is[y], colour, line);
-
-        store_line(to, line, words);
-        stores += words * screen.size.scale;
+        store_line(to, screen.mask[is[y]], screen.colour[new >> 8]);
+        lines++;
     }
-    return stores;
+    return lines * screen.words * screen.size.scale;
 }
 
 /* Returns whether the row was finished. */
