@@ -51,8 +51,9 @@ COLD := boot/% mm/% arch/x86/acpi.c arch/x86/apic.c arch/x86/cpu.c arch/x86/powe
 
 SOURCES := $(wildcard lib/*.c mm/*.c devices/*.c arch/x86/*.c arch/x86/*.S arch/x86/vmx/*.c \
              arch/x86/vmx/*.S guest/*.c guest/*.S boot/*.c boot/*.S)
-OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES)))
+OBJECTS := $(addprefix $(OBJ)/,$(addsuffix .o,$(SOURCES))) $(OBJ)/build/font.c.o
 CONFIG_OBJECTS := $(OUT)/config.o $(OUT)/images.o
+FONT    := $(DEPS)/terminus16.psf.gz
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
@@ -83,6 +84,10 @@ $(OBJ)/guest/dsdt.aml: guest/dsdt.asl | $(SETUP)
 	$(Q)iasl -we -p $(basename $@) $< > $(basename $@).log || { cat $(basename $@).log; exit 1; }
 
 $(OBJ)/guest/dsdt.S.o: $(OBJ)/guest/dsdt.aml
+
+build/font.c: scripts/mkfont | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)scripts/mkfont $(FONT) > $@
 
 # Which images the config names, so that they are built first. make reads this file, finds that it is
 # missing or old, makes it (after set-up) and starts again: only for goals that build an image.

@@ -11,8 +11,10 @@
 #include "arch/x86/apic.h"
 #include "arch/x86/asm.h"
 #include "arch/x86/phys.h"
+#include "arch/x86/pit.h"
 #include "arch/x86/power.h"
 #include "arch/x86/rtc.h"
+#include "arch/x86/serial.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/topology.h"
 #include "arch/x86/trap.h"
@@ -22,6 +24,7 @@
 #include "boot/bootinfo.h"
 #include "boot/fit.h"
 #include "boot/handover.h"
+#include "boot/outputs.h"
 #include "boot/refusal.h"
 #include "boot/report.h"
 #include "guest/console.h"
@@ -38,9 +41,9 @@
 
 #define POOL_SIZE     PAGE_2M
 #define BOOT_TAGS_MAX (1 * MIB)
-#define COM1_ISA_IRQ  4
+#define TICK_TEST_US  1000
 #define IST_PAGES     3
-#define AREAS_MAX     (BOOT_MEMORY_MAX + ACPI_IOAPICS_MAX + 4)
+#define AREAS_MAX     (BOOT_MEMORY_MAX + ACPI_IOAPICS_MAX + 6)
 
 /* Written by the bootstrap processor before the others start; read-only afterwards. */
 static struct {
@@ -48,6 +51,7 @@ static struct {
     struct acpi_info acpi;
     struct pages pages;
     struct hostpt tables;
+    struct outputs outputs;
     uint64_t load_hpa;
     uint64_t ram_len; /* bytes that firmware left */
     uint64_t tsc_hz;
@@ -87,6 +91,11 @@ static void phase_end(enum boot_phase phase)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
+static unsigned physical_address_width(void)
+{
+    return cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
+}
+
 static void read_boot_info(uint32_t magic, uint64_t tags)
 {
     enum err e;
@@ -98,6 +107,7 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
     else
         refusal_now(BIT32(REASON_LOADER), "EAX is %XH at entry: not started by a multiboot2 loader",
                     magic);
+    outputs_find_screen(&boot.outputs, &boot.info, physical_address_width());
     if (e != OK)
         refusal_now(BIT32(REASON_LOADER), "boot information: %s (%s)", boot.info.problem,
                     err_text(e));
@@ -110,11 +120,6 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
         log_line("framebuffer: %ux%u, %u bits, at %lx", boot.info.framebuffer.width,
                  boot.info.framebuffer.height, boot.info.framebuffer.bpp,
                  boot.info.framebuffer.hpa);
-}
-
-static unsigned physical_address_width(void)
-{
-    return cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
 }
 
 /* Memory for our own use. */
@@ -130,6 +135,7 @@ static void find_memory(void)
     must(bootinfo_to_pages(&boot.info, &boot.pages), "memory map");
     boot.ram_len = pages_free_bytes(&boot.pages);
     must(pages_reserve(&boot.pages, boot.load_hpa, image_len()), "memory of the image");
+    outputs_find_journal(&boot.outputs, &boot.pages);
     must(pages_pool(&boot.pages, POOL_SIZE), "2 MiB of memory below 4 GiB for page tables");
     phys_use_identity(boot.pages.pool_base);
     log_line("memory: %lu MiB free for guests, image %lu KiB, page tables and core areas %lu KiB",
@@ -214,8 +220,6 @@ static bool init_core(struct cpu *c)
 {
     char text[sizeof(boot.features)];
 
-    cpu_load(c);
-    cpu_init_control();
     c->physical_core = topology_this_core();
     c->reasons = virt_check(c);
     if (c->reasons != 0 || virt_enable(c) != OK) {
@@ -231,8 +235,15 @@ static bool init_core(struct cpu *c)
     return true;
 }
 
+static void load_core(struct cpu *c)
+{
+    cpu_load(c);
+    cpu_init_control();
+}
+
 void ap_main(struct cpu *c)
 {
+    load_core(c);
     c->usable = init_core(c);
     apic_init();
     atomic_store_explicit(&c->online, true, memory_order_release);
@@ -302,6 +313,7 @@ static void read_acpi(void)
 
     if (len == 0)
         e = acpi_find_rsdp_bios(boot.info.rsdp, &len);
+    boot.info.rsdp_len = (unsigned)len;
     if (e == OK)
         e = acpi_find(boot.info.rsdp, len, physical_address_width(), &boot.acpi);
     if (e != OK) {
@@ -315,25 +327,45 @@ static void read_acpi(void)
              boot.acpi.ioapic_count, boot.acpi.have_s5 && boot.acpi.have_pm1a ? "yes" : "no");
 }
 
-/* COM1's interrupt to the bootstrap processor; false: there is no I/O APIC input for it. */
+/* An ISA interrupt to the bootstrap processor; false: it is not an input of this I/O APIC. */
+static bool route_isa(uint8_t irq, uint8_t vector, uint32_t gsi_base, volatile uint32_t *mmio,
+                      uint32_t pins)
+{
+    uint32_t gsi = acpi_isa_irq(&boot.acpi, irq).gsi;
+
+    /* An I/O APIC's destination has 8 bits. */
+    if (irq == SERIAL_IRQ_NONE || gsi < gsi_base || gsi - gsi_base >= pins ||
+        apic_id() > APIC_ID_MAX)
+        return false;
+    ioapic_route(mmio, gsi - gsi_base, vector, apic_id());
+    return true;
+}
+
+/* The console's interrupts, and no others; false: there is no I/O APIC input for the UART. */
 static bool route_console(void)
 {
-    uint32_t gsi = acpi_isa_irq(&boot.acpi, COM1_ISA_IRQ).gsi;
     bool routed = false;
 
+    pit_interrupt_after(0);
     for (uint32_t i = 0; i < boot.acpi.ioapic_count; i++) {
         const struct acpi_ioapic *io = &boot.acpi.ioapics[i];
         volatile uint32_t *mmio = map_device(io->hpa);
-
         uint32_t pins = ioapic_mask_all(mmio);
 
-        /* Its destination has 8 bits. */
-        if (gsi >= io->gsi_base && gsi - io->gsi_base < pins && apic_id() <= APIC_ID_MAX) {
-            ioapic_route(mmio, gsi - io->gsi_base, HOST_VECTOR_UART, apic_id());
-            routed = true;
-        }
+        routed |= route_isa(boot.outputs.uart_isa_irq, HOST_VECTOR_UART, io->gsi_base, mmio, pins);
+        (void)route_isa(PIT_ISA_IRQ, HOST_VECTOR_TICK, io->gsi_base, mmio, pins);
     }
     return routed;
+}
+
+/* Whether the 8254's interrupts arrive, the console learns from the first one. */
+static void test_tick(void)
+{
+    uint64_t start = rdtsc();
+
+    pit_interrupt_after(TICK_TEST_US);
+    while (rdtsc() - start < boot.tsc_hz / 1000000 * TICK_TEST_US * 2)
+        cpu_take_interrupts();
 }
 
 static bool found_no_block(enum err e)
@@ -394,6 +426,8 @@ static void add_areas(void)
     add_area(boot.acpi.local_apic_hpa, PAGE_SIZE, "local-apic");
     for (uint32_t i = 0; i < boot.acpi.ioapic_count; i++)
         add_area(boot.acpi.ioapics[i].hpa, PAGE_SIZE, "io-apic");
+    add_area(boot.outputs.framebuffer.base, boot.outputs.framebuffer.len, "framebuffer");
+    add_area(boot.outputs.journal.base, boot.outputs.journal.len, "journal");
 }
 
 /* Looks at tables and bitmaps as they are, not as they were meant; no table changes afterwards. */
@@ -439,13 +473,17 @@ static NORETURN void main_on_own_stack(void)
     struct cpu *c = cpu_list[0];
     struct mem_range image = {boot.load_hpa, image_len()};
 
+    load_core(c);
+    phys_use_final();
+    outputs_use_final(&boot.outputs);
     cpu_describe(text, sizeof(text));
     log_line("CPU: %s", text);
-    phys_use_final();
-    c->usable = init_core(c);
-    phase_end(PHASE_CORE);
     read_acpi();
     phase_end(PHASE_ACPI);
+    outputs_find_uart(&boot.outputs, &boot.info, physical_address_width());
+    outputs_report(&boot.outputs);
+    c->usable = init_core(c);
+    phase_end(PHASE_CORE);
     apic_setup(map_device(boot.acpi.local_apic_hpa));
     pic_mask_all();
     apic_init();
@@ -475,6 +513,7 @@ static NORETURN void main_on_own_stack(void)
     phase_end(PHASE_MAP);
     bool console_irq = route_console();
 
+    test_tick();
     phase_end(PHASE_CONSOLE);
     pages_freeze(&boot.pages);
     check_isolation();
@@ -506,6 +545,7 @@ void hv_main(uint32_t magic, uint64_t tags, uint64_t load_hpa)
     must(hostpt_init(&boot.tables, &boot.pages), "page tables");
     map_image();
     map(POOL_VA, boot.pages.pool_base, boot.pages.pool_len, HOSTPT_W);
+    must(outputs_map(&boot.outputs, &boot.tables), "page tables of the screen");
     make_cpu(0, initial_apic_id());
     cpu_count = 1;
     phase_end(PHASE_TABLES);
@@ -554,6 +594,8 @@ void host_interrupt(uint8_t vector)
         return; /* no EOI: SDM 3A "Spurious Interrupt" */
     if (vector == HOST_VECTOR_UART)
         console_interrupt();
+    if (vector == HOST_VECTOR_TICK)
+        console_tick();
     if (vector == HOST_VECTOR_KICK)
         dump_answer(this_cpu()->index);
     apic_eoi();

@@ -33,7 +33,7 @@ mb2_header:
     .balign 8
     .short 1, 0             /* information request: the tags boot/bootinfo.c reads */
     .long 2f - 1f + 8
-1:  .long 1, 2, 6           /* command line, loader name, memory map */
+1:  .long 1, 2, 6, 8        /* command line, loader name, memory map, framebuffer */
 2:
     .balign 8
     .short 10, 0            /* relocatable */
@@ -42,6 +42,11 @@ mb2_header:
     .long 0xffffffff        /* highest */
     .long 0x200000          /* alignment */
     .long 1                 /* as low as possible */
+
+    .balign 8
+    .short 5, 1             /* framebuffer, optional: this size at best */
+    .long 20
+    .long 1024, 768, 32
 
     .balign 8
     .short 6, 0             /* modules and tags page aligned */
@@ -205,6 +210,7 @@ uart_puts:
     jnz 2f
     decl %ecx
     jnz 1b
+    ret
 2:  movb %ah, %al
     movw $COM1, %dx
     outb %al, %dx

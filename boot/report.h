@@ -14,8 +14,8 @@ enum boot_phase {
     PHASE_BOOT_INFO,
     PHASE_MEMORY,
     PHASE_TABLES,
-    PHASE_CORE, /* the first one, to VMX root operation */
     PHASE_ACPI,
+    PHASE_CORE, /* the first one, to VMX root operation */
     PHASE_APIC,
     PHASE_CLOCK,
     PHASE_CORES, /* the others */

@@ -5,6 +5,9 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
+#include "arch/x86/journal.h"
+#include "arch/x86/pit.h"
+#include "arch/x86/screen.h"
 #include "arch/x86/trap.h"
 #include "arch/x86/uart.h"
 #include "guest/dump.h"
@@ -22,6 +25,11 @@
 #define HYPERVISOR    0
 #define LOCK_PATIENCE 1000000u
 
+/* Each tick draws 16 KiB of pixels at most, a few microseconds on a processor's store buffers. */
+#define TICK_US       1000u
+#define TICK_WORDS    2048u
+#define KEYS_US       10000u /* how often a UART without an interrupt is asked for keys */
+
 /* Who writes lines: source 0 is the hypervisor, source n + 1 is guest n. */
 struct source {
     struct ring *ring;
@@ -37,7 +45,9 @@ static struct {
     struct spinlock lock;
     bool running;     /* guests run; set once */
     bool stopping;    /* the last words are said: nothing is queued; set once */
-    bool interrupts;  /* set once */
+    bool interrupts;  /* the UART's arrive; set once */
+    bool ticks;       /* the 8254's arrive; set once */
+    bool ticking;     /* one has been asked for */
     bool escape;      /* Ctrl-] was pressed; console core only */
     atomic_bool busy; /* the UART has bytes and will interrupt when it is empty */
     uint32_t sources;
@@ -49,6 +59,9 @@ static struct {
     uint32_t out_at;
     uint32_t report_end;  /* where in the log queue the boot report ends */
     uint32_t report_left; /* its bytes in the queue; 0 from then on */
+    uint32_t name_at;     /* the name in `out`, for its colour */
+    uint32_t name_end;
+    unsigned name_colour;
     uint32_t lost; /* lines the full log queue had no room for, not yet told; under log_lock */
     struct source source[SOURCES_MAX];
 
@@ -100,8 +113,12 @@ static void emit_name(uint32_t i)
 {
     char mark[NAME_LEN];
 
-    if (source_name(i) != NULL) /* the hypervisor's lines carry their own mark */
-        emit(mark, (uint32_t)fmt_print(mark, sizeof(mark), "[%s] ", source_name(i)));
+    if (source_name(i) == NULL) /* the hypervisor's lines carry their own mark */
+        return;
+    console.name_at = console.out_len;
+    emit(mark, (uint32_t)fmt_print(mark, sizeof(mark), "[%s] ", source_name(i)));
+    console.name_end = console.out_len;
+    console.name_colour = SCREEN_PLAIN + 1 + (i - 1) % SCREEN_NAMES;
 }
 
 /* Put what source i has to show into `out`; its line is on the screen afterwards. */
@@ -172,6 +189,7 @@ static bool next_text(void)
     uint32_t i = next_source();
 
     console.out_at = console.out_len = 0;
+    console.name_at = console.name_end = 0;
     if (i == console.sources)
         return false;
     show(i);
@@ -179,11 +197,16 @@ static bool next_text(void)
     return true;
 }
 
-static bool next_byte(uint8_t *byte)
+/* To the UART and the screen; false: there is none. */
+static bool send_next_byte(void)
 {
     if (console.out_at == console.out_len && !next_text())
         return false;
-    *byte = (uint8_t)console.out[console.out_at++];
+    bool is_name = console.out_at >= console.name_at && console.out_at < console.name_end;
+    uint8_t byte = (uint8_t)console.out[console.out_at++];
+
+    uart_tx(byte);
+    screen_put(byte, is_name ? console.name_colour : SCREEN_PLAIN);
     return true;
 }
 
@@ -199,16 +222,27 @@ static void wake_blocked(void)
     }
 }
 
-/* One FIFO's worth; true: bytes were written and the UART will interrupt. */
+/* Ask for the 8254's interrupt, sooner if there is something to draw or to send. The lock is held.
+ */
+static void want_tick(bool soon)
+{
+    if (!console.ticks || console.ticking || (!soon && console.interrupts))
+        return;
+    if (!soon && !uart_present())
+        return;
+    console.ticking = soon;
+    pit_interrupt_after(soon ? TICK_US : KEYS_US);
+}
+
+/* One FIFO's worth; true: bytes were written and the UART will interrupt, or a tick. */
 static bool fill_uart(void)
 {
-    uint8_t byte;
     unsigned n = 0;
 
-    while (n < UART_FIFO && next_byte(&byte)) {
-        uart_tx(byte);
+    while (n < UART_FIFO && send_next_byte())
         n++;
-    }
+    if (n > 0)
+        want_tick(!console.interrupts || !screen_draw(0));
     return n > 0;
 }
 
@@ -233,11 +267,13 @@ static void pump(void)
         bool ready = uart_tx_ready();
         bool wrote = ready && fill_uart();
 
+        if (!console.ticks)
+            (void)screen_draw(wrote ? TICK_WORDS : SCREEN_FOREVER);
         if (ready && !wrote)
             atomic_store(&console.busy, false);
         spin_unlock(&console.lock);
         atomic_thread_fence(memory_order_seq_cst);
-        if (!console.interrupts && (wrote || !ready))
+        if (!console.interrupts && !console.ticks && (wrote || !ready))
             console_flush();
         if (wrote)
             wake_blocked();
@@ -258,6 +294,7 @@ static void write_queued(void)
         uart_wait_ready();
     } while (left-- > 0 && fill_uart());
     uart_drain();
+    (void)screen_draw(SCREEN_FOREVER);
     atomic_store(&console.busy, false);
 }
 
@@ -294,15 +331,27 @@ void console_put(struct vm *vm, uint8_t byte)
         pump();
 }
 
+/* To the UART and the screen at once. The lock is held, or nobody else runs. */
+static void write_now(const char *text)
+{
+    uart_write(text);
+    for (; *text != '\0'; text++)
+        screen_put((uint8_t)*text, SCREEN_PLAIN);
+    (void)screen_draw(SCREEN_FOREVER);
+}
+
 /* --- before the guests run -------------------------------------------------------------------- */
 
-/* As much of the queue as the UART takes now. */
+/* As much of the queue as the UART takes now; on the screen it is at once. */
 static void feed_early(void)
 {
     uint8_t byte;
 
-    for (unsigned n = 0; n < UART_FIFO && ring_take(&console.log, &byte); n++)
+    for (unsigned n = 0; n < UART_FIFO && ring_take(&console.log, &byte); n++) {
         uart_tx(byte);
+        screen_put(byte, SCREEN_PLAIN);
+    }
+    (void)screen_draw(SCREEN_FOREVER);
 }
 
 /*
@@ -312,6 +361,7 @@ static void feed_early(void)
 static void queue_early(const char *line)
 {
     spin_lock(&console.log_lock);
+    journal_add(line);
     for (; *line != '\0'; line++) {
         while (!ring_put(&console.log, (uint8_t)*line)) {
             uart_wait_ready();
@@ -354,7 +404,7 @@ static void write_last_words(void)
     for (unsigned i = 0; i < LOCK_PATIENCE && !spin_trylock(&console.lock); i++)
         __builtin_ia32_pause();
     write_queued();
-    uart_write(console.open == console.sources ? "" : "\r\n");
+    write_now(console.open == console.sources ? "" : "\r\n");
 }
 
 static void queue_line_bytes(const char *line)
@@ -380,7 +430,8 @@ void log_sink(const char *line, bool urgent)
     if (urgent)
         write_last_words();
     if (console.stopping) {
-        uart_write(line);
+        journal_add(line);
+        write_now(line);
         return;
     }
     if (!console.running) {
@@ -388,6 +439,7 @@ void log_sink(const char *line, bool urgent)
         return;
     }
     spin_lock(&console.log_lock);
+    journal_add(line);
     if (RING_SIZE - ring_used(&console.log) < strlen(line))
         console.lost++; /* a core never waits for the console */
     else
@@ -414,6 +466,7 @@ void console_start(bool interrupts)
     console.report_end = atomic_load(&console.log.tail);
     console.report_left = ring_used(&console.log);
     console.running = true;
+    want_tick(false);
 }
 
 /* --- keyboard --------------------------------------------------------------------------------- */
@@ -516,23 +569,41 @@ static void escaped_key(uint8_t key)
     }
 }
 
-void console_interrupt(void)
+static void serve_uart(void)
 {
     uint8_t key;
 
-    /* The line is edge triggered: every cause has to be gone before it can rise again. */
-    for (unsigned i = 0; i < 64 && uart_interrupt_pending(); i++) {
-        while (uart_rx(&key)) {
-            bool escaped = console.escape;
+    while (uart_rx(&key)) {
+        bool escaped = console.escape;
 
-            console.escape = !escaped && key == KEY_ESCAPE;
-            if (escaped)
-                escaped_key(key);
-            else if (key != KEY_ESCAPE)
-                key_to_guest(key);
-        }
-        if (uart_tx_ready())
-            atomic_store(&console.busy, false);
-        pump();
+        console.escape = !escaped && key == KEY_ESCAPE;
+        if (escaped)
+            escaped_key(key);
+        else if (key != KEY_ESCAPE)
+            key_to_guest(key);
     }
+    if (uart_tx_ready())
+        atomic_store(&console.busy, false);
+    pump();
+}
+
+void console_interrupt(void)
+{
+    /* The line is edge triggered: every cause has to be gone before it can rise again. */
+    for (unsigned i = 0; i < 64 && uart_interrupt_pending(); i++)
+        serve_uart();
+}
+
+void console_tick(void)
+{
+    if (!console.running) {
+        console.ticks = true;
+        return;
+    }
+    spin_lock(&console.lock); /* nobody holds it for long, but for the machine's last words */
+    console.ticking = false;
+    want_tick(!screen_draw(TICK_WORDS));
+    spin_unlock(&console.lock);
+    if (!console.interrupts)
+        serve_uart();
 }

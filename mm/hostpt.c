@@ -16,7 +16,8 @@
 #define LOW_HALF_END    0x0000800000000000ull /* first address that is not canonical */
 #define HIGH_HALF_START 0xffff800000000000ull
 
-#define FLAGS_ALL       (HOSTPT_W | HOSTPT_X | HOSTPT_UC)
+#define CACHING         (HOSTPT_UC | HOSTPT_WC)
+#define FLAGS_ALL       (HOSTPT_W | HOSTPT_X | HOSTPT_UC | HOSTPT_WC)
 
 /* Accessed and dirty are set from the start, so the CPU itself never writes to the tables. */
 static struct pt_tree tree_of(const struct hostpt *pt)
@@ -39,13 +40,17 @@ static uint64_t attrs_of(unsigned flags)
         attrs |= PTE_NX;
     if ((flags & HOSTPT_UC) != 0)
         attrs |= PTE_CD | PTE_WT;
+    if ((flags & HOSTPT_WC) != 0)
+        attrs |= PTE_WT;
     return attrs;
 }
 
 static unsigned flags_of(uint64_t attrs)
 {
     return ((attrs & PTE_RW) != 0 ? HOSTPT_W : 0) | ((attrs & PTE_NX) == 0 ? HOSTPT_X : 0) |
-           ((attrs & PTE_CD) != 0 ? HOSTPT_UC : 0);
+           ((attrs & PTE_CD) != 0   ? HOSTPT_UC
+            : (attrs & PTE_WT) != 0 ? HOSTPT_WC
+                                    : 0);
 }
 
 static bool is_canonical_range(uint64_t va, uint64_t len)
@@ -76,7 +81,7 @@ enum err hostpt_map(struct hostpt *pt, uint64_t va, uint64_t hpa, uint64_t len, 
         return ERR_ALIGN;
     if (len == 0 || !is_canonical_range(va, len) || hpa >= limit || len > limit - hpa)
         return ERR_RANGE;
-    if ((flags & ~FLAGS_ALL) != 0 || is_wx(flags))
+    if ((flags & ~FLAGS_ALL) != 0 || is_wx(flags) || (flags & CACHING) == CACHING)
         return ERR_RANGE;
     return pt_map(&tree, va, (struct mem_range){.base = hpa, .len = len}, attrs_of(flags), 2);
 }

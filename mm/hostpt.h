@@ -16,11 +16,10 @@
 #include "lib/err.h"
 #include "mm/pages.h"
 
-#define HOSTPT_W 1u /* writable; without it read-only */
-#define HOSTPT_X 2u /* executable; without it no-execute */
-#define HOSTPT_UC                                                                                  \
-    4u /* strong uncacheable (PCD = PWT = 1: PAT entry 3 at reset); else write-back                \
-        */
+#define HOSTPT_W  1u /* writable; without it read-only */
+#define HOSTPT_X  2u /* executable; without it no-execute */
+#define HOSTPT_UC 4u /* strong uncacheable (PCD = PWT = 1: PAT entry 3), else write-back */
+#define HOSTPT_WC 8u /* write-combining (PWT = 1: PAT entry 1, see PAT_HOST); not with UC */
 
 struct hostpt {
     struct pages *pool;
@@ -64,7 +63,7 @@ MUST_CHECK enum err hostpt_slot_2m(struct hostpt *pt, uint64_t va, uint64_t *tab
 /*
  * The page-directory entry that maps a 2 MiB page, for a slot of hostpt_slot_2m.
  *   hpa    2 MiB-aligned, below the physical address width
- *   flags  HOSTPT_W and HOSTPT_UC; HOSTPT_X is ignored
+ *   flags  all but HOSTPT_X, which is ignored
  */
 uint64_t hostpt_entry_2m(uint64_t hpa, unsigned flags);
 

@@ -38,11 +38,17 @@ WRITABLE = {
         "pool_hpa": "where the page pool is; set once at boot",
         "pool_va": "where it is mapped; set once at boot",
         "windows_ready": "whether the final page tables are in use; set once at boot"},
+    "arch/x86/journal.c": {
+        "journal": "where the lines for the next boot go; used under the console's log lock"},
+    "arch/x86/screen.c": {
+        "screen": "the one screen, used under the console's lock"},
     "arch/x86/smp.c": {
         "trampoline_hpa": "the page the other cores start in; set once at boot"},
     "arch/x86/cpu.c": {
         "cpu_list": "the way to each struct cpu",
         "cpu_count": "how many there are"},
+    "arch/x86/uart.c": {
+        "base": "where the console's UART is; set at boot, and when it is given up"},
     "arch/x86/trap.c": {
         "idt": "the CPU reads it; the same for all cores"},
     "boot/main.c": {

@@ -113,14 +113,15 @@ class Machine:
     def __init__(self, iso, firmware="uefi", cpus=2, model=DEFAULT_MODEL, memory=1024,
                  ips=DEFAULT_IPS, exclude=UNREPEATABLE, cpu_options="", real_time=False,
                  on_text=None, bochs=None, bxshare=None, absent_cpus=0, disabled_cpus=(),
-                 grub_first="", medium="cdrom"):
+                 grub_first="", medium="cdrom", display=None):
         """`exclude` names CPU features, as Bochs calls them, that the model shall not have;
         `cpu_options` is appended to Bochs's cpu line; `real_time` keeps the machine's clock no
         faster than ours; `on_text` is called with each new piece of console text, as sent;
         `absent_cpus` more CPUs are listed in the ACPI tables than there are, those with the APIC ids
         `disabled_cpus` as disabled, and `grub_first` is a command for the GRUB that installs the
         tables (all UEFI only); `medium` is what the image is put on: a "cdrom", or a "disk" as if it
-        had been written to a stick."""
+        had been written to a stick. The machine has graphics, in a window, where an X `display` such
+        as ":1" is given."""
         if firmware not in ("uefi", "bios"):
             raise ValueError(f"firmware is {firmware!r}: expected 'uefi' or 'bios'")
         if not 1 <= cpus <= MAX_CPUS[firmware]:
@@ -129,7 +130,7 @@ class Machine:
         self.firmware, self.cpus, self.model = firmware, cpus, model
         self.memory, self.ips = memory, ips
         self.absent_cpus, self.disabled_cpus = absent_cpus, disabled_cpus
-        self.grub_first, self.medium = grub_first, medium
+        self.grub_first, self.medium, self.display = grub_first, medium, display
         self.exclude, self.cpu_options = tuple(exclude), cpu_options
         self.real_time, self.on_text = real_time, on_text
         self.console = ""
@@ -186,7 +187,8 @@ class Machine:
             self._bochs, self._bxshare = _find_bochs()
         self._link_images()
         (self._folder / "bochsrc").write_text(self._bochsrc(port))
-        return [str(self._bochs), "-q", "-f", "bochsrc"], {"TERM": "dumb", "BXSHARE": str(self._bxshare)}
+        return [str(self._bochs), "-q", "-f", "bochsrc"], {
+            "TERM": "dumb", "BXSHARE": str(self._bxshare), "DISPLAY": self.display or ""}
 
     def _link_images(self):
         """Give every image a short fixed name in the machine's folder: bochsrc quotes nothing."""
@@ -216,8 +218,12 @@ class Machine:
             "CPU_OPTIONS": self._cpu_options(),
             "DISKS": self._disks(),
             "BOOT": f"boot: {'disk' if self.medium == 'disk' and not uefi else 'cdrom'}",
+            # Without a window graphics modes end Bochs: then there are none.
+            "DISPLAY": "x" if self.display else "term",
+            "VGA": "vbe" if self.display else "none",
+            "PCI": (", slot1=pcivga" if self.display else "")
+                   + (', advopts="nohpet"' if self.cpus > HPET_CPUS else ""),
             "SYNC": "slowdown" if self.real_time else "none",
-            "PCI": 'pci: advopts="nohpet"' if self.cpus > HPET_CPUS else "",
             "PORT": port,
             # They note every virtual interrupt: megabytes a second.
             "QUIET": "".join(f", CPU{i:x}=ignore" for i in range(self.cpus)),

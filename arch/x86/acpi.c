@@ -644,6 +644,22 @@ enum err acpi_find(const void *rsdp, size_t len, unsigned phys_bits, struct acpi
     return OK;
 }
 
+size_t acpi_copy_table(const void *rsdp, size_t len, unsigned phys_bits, const char *signature,
+                       uint8_t *buf, size_t room)
+{
+    struct acpi_info unused = {0};
+    struct table root, t;
+    uint32_t entry_len = 0;
+
+    if (root_open(rsdp, len, phys_bits, &unused, &root, &entry_len) != OK ||
+        root_find(&root, entry_len, phys_bits, signature, &t) != OK)
+        return 0;
+    if (room > t.len)
+        room = t.len;
+    acpi_read(t.hpa, buf, room);
+    return room;
+}
+
 struct acpi_override acpi_isa_irq(const struct acpi_info *info, uint8_t irq)
 {
     for (uint32_t i = 0; i < info->override_count; i++) {

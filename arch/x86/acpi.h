@@ -104,6 +104,16 @@ MUST_CHECK enum err acpi_find(const void *rsdp, size_t len, unsigned phys_bits,
                               struct acpi_info *out);
 
 /*
+ * Copy a table of which only a few bytes are wanted.
+ *   rsdp, len, phys_bits  as for acpi_find(), which said OK
+ *   signature  four characters
+ *   buf        room for room bytes; longer tables are cut
+ *   return     bytes copied, header included; 0: there is no such table, or it is not sound
+ */
+size_t acpi_copy_table(const void *rsdp, size_t len, unsigned phys_bits, const char *signature,
+                       uint8_t *buf, size_t room);
+
+/*
  * Which interrupt input an ISA IRQ is wired to.
  *   irq     0..15
  *   return  its override, or {source = irq, gsi = irq, flags = 0}

@@ -39,6 +39,17 @@ static inline uint32_t inl(uint16_t port)
     return value;
 }
 
+static inline void outl(uint16_t port, uint32_t value)
+{
+    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+/* Write a cache line back to memory, and drop it. */
+static inline void clflush(const void *p)
+{
+    __asm__ volatile("clflush %0" : : "m"(*(const char *)p) : "memory");
+}
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
     uint32_t lo, hi;

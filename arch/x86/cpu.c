@@ -75,7 +75,7 @@ void cpu_init_control(void)
     }
     write_cr4(cr4);
     wrmsr(MSR_EFER, EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE);
-    wrmsr(MSR_PAT, PAT_RESET);
+    wrmsr(MSR_PAT, PAT_HOST);
 }
 
 static unsigned family_of(uint32_t signature)

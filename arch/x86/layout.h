@@ -8,6 +8,8 @@
  *   windows         WINDOW_VA + core * ...   RW, whichever 2 MiB blocks that core looks at now
  *   stacks          STACK_VA + core * ...    RW, a hole below each
  *   devices         DEVICE_VA                RW uncached: host local APIC, host IOAPICs
+ *   framebuffer     SCREEN_VA                RW write-combining
+ *   journal         JOURNAL_VA               RW
  */
 #ifndef ARCH_X86_LAYOUT_H
 #define ARCH_X86_LAYOUT_H
@@ -17,6 +19,8 @@
 #define WINDOW_VA        0xffff808000000000
 #define STACK_VA         0xffff810000000000
 #define DEVICE_VA        0xffff818000000000
+#define SCREEN_VA        0xffff820000000000
+#define JOURNAL_VA       0xffff828000000000
 
 #define WINDOW_SLOTS     8      /* 2 MiB blocks a core can look at at once */
 #define STACK_SIZE       0x4000 /* 16 KiB: the top of a core's share, a hole below */

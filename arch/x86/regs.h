@@ -106,5 +106,6 @@
 
 /* IA32_PAT after reset: WB WT UC- UC, twice. SDM 3A "Page Attribute Table (PAT)". */
 #define PAT_RESET             0x0007040600070406ull
+#define PAT_HOST              0x0007040600070106ull /* entry 1 is write-combining */
 
 #endif

@@ -14,6 +14,7 @@ enum host_vector {
     HOST_VECTOR_KICK = 0xf1,  /* another core set a request for this one */
     HOST_VECTOR_UART = 0xf2,
     HOST_VECTOR_POSTED = 0xf3, /* posted-interrupt notification: the hardware takes it in a guest */
+    HOST_VECTOR_TICK = 0xf4,   /* the 8254: the console has more to do */
     HOST_VECTOR_SPURIOUS = 0xff,
 };
 

@@ -8,6 +8,9 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
+#include "arch/x86/journal.h"
+#include "arch/x86/pit.h"
+#include "arch/x86/screen.h"
 #include "arch/x86/trap.h"
 #include "arch/x86/uart.h"
 #include "guest/vm.h"
@@ -95,6 +98,8 @@ void uart_drain(void)
 
 bool uart_tx_ready(void)
 {
+    if (host_fake.no_uart)
+        return true;
     if (!host_fake.uart_slow || host_fake.polls++ >= SLOW_POLLS)
         host_fake_uart_sent();
     return host_fake.fifo == 0;
@@ -108,6 +113,8 @@ void uart_wait_ready(void)
 
 void uart_tx(uint8_t byte)
 {
+    if (host_fake.no_uart)
+        return;
     if (host_fake.fifo++ == UART_FIFO)
         fail("the UART's FIFO runs over");
     send((char)byte);
@@ -115,6 +122,8 @@ void uart_tx(uint8_t byte)
 
 bool uart_rx(uint8_t *byte)
 {
+    if (host_fake.no_uart)
+        return false;
     if (host_fake.rx_len == 0)
         return false;
     *byte = host_fake.rx[0];
@@ -135,6 +144,44 @@ void uart_interrupts(bool rx, bool tx)
     host_fake.interrupts_rx = rx;
     host_fake.interrupts_tx = tx;
     host_fake.thre = tx && host_fake.fifo == 0;
+}
+
+bool uart_present(void)
+{
+    return !host_fake.no_uart;
+}
+
+/* --- arch/x86/screen.c, journal.c, pit.c ------------------------------------------------------ */
+
+void screen_put(uint8_t byte, unsigned colour)
+{
+    if (host_fake.draw_bytes == 0)
+        return;
+    host_fake.undrawn++;
+    if (host_fake.shown_len + 1 < HOST_FAKE_TEXT) {
+        host_fake.colours[host_fake.shown_len] = (unsigned char)colour;
+        host_fake.shown[host_fake.shown_len++] = (char)byte;
+    }
+}
+
+bool screen_draw(uint32_t words)
+{
+    unsigned n = words == SCREEN_FOREVER ? host_fake.undrawn
+                 : words == 0            ? 0
+                                         : host_fake.draw_bytes;
+
+    host_fake.undrawn -= n < host_fake.undrawn ? n : host_fake.undrawn;
+    return host_fake.undrawn == 0;
+}
+
+void journal_add(const char *line)
+{
+    snprintf(host_fake.kept, sizeof(host_fake.kept), "%s", line);
+}
+
+void pit_interrupt_after(unsigned us)
+{
+    host_fake.pit_us = us;
 }
 
 /* --- arch/x86/apic.c, boot/main.c, arch/x86/power.c ------------------------------------------- */

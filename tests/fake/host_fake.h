@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's machine beside virtualization, for unit tests: clock, UART, local APIC, cores. Stands
- * in for guest/time.c, arch/x86/uart.c, apic.c, cpu.c, power.c and the host_* functions of
- * boot/main.c.
+ * The host's machine beside virtualization, for unit tests: clock, UART, screen, 8254, local APIC,
+ * cores. Stands in for guest/time.c, arch/x86/uart.c, screen.c, journal.c, pit.c, apic.c, cpu.c,
+ * power.c and the host_* functions of boot/main.c.
  */
 #ifndef TESTS_FAKE_HOST_FAKE_H
 #define TESTS_FAKE_HOST_FAKE_H
@@ -28,6 +28,17 @@ struct host_fake {
     uint8_t rx[256]; /* typed, not yet read */
     unsigned rx_len;
     unsigned drains; /* calls of uart_drain() */
+
+    bool no_uart; /* bytes go to the screen only */
+
+    /* Screen: what was put, and how much of it is not drawn. Journal: its last line. 8254. */
+    char shown[HOST_FAKE_TEXT];
+    unsigned char colours[HOST_FAKE_TEXT]; /* of each byte */
+    size_t shown_len;
+    unsigned undrawn;    /* bytes */
+    unsigned draw_bytes; /* how many one bounded draw does; 0: there is no screen */
+    char kept[256];
+    unsigned pit_us; /* after which it interrupts; 0: not */
 
     /* Local APIC and what came in. */
     unsigned ipis;

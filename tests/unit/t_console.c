@@ -78,6 +78,39 @@ static void settle(void)
     fail_msg("the console never comes to rest");
 }
 
+/* The 8254 interrupts as often as it is asked to. Returns how often. */
+static unsigned tick(void)
+{
+    unsigned n = 0;
+
+    while (host_fake.pit_us == TICK_US) {
+        if (n++ == 10000)
+            fail_msg("the console never comes to rest");
+        host_fake.pit_us = 0;
+        host_fake_uart_sent();
+        console_tick();
+    }
+    return n;
+}
+
+/* A machine with a screen, of which a tick draws so many bytes; the 8254's interrupts arrive. */
+static void start_screen(bool interrupts, bool no_uart, unsigned draw_bytes)
+{
+    host_fake_reset();
+    memset(&console, 0, sizeof(console));
+    console_tick();
+    host_fake.no_uart = no_uart;
+    host_fake.draw_bytes = draw_bytes;
+    console_start(interrupts);
+}
+
+static void expect_shown(const char *text)
+{
+    host_fake.shown[host_fake.shown_len] = '\0';
+    assert_string_equal(host_fake.shown, text);
+    assert_int_equal(host_fake.undrawn, 0);
+}
+
 /* A guest's UART writes text, as the platform does it. Returns bytes taken. */
 static size_t put(unsigned guest, const char *text)
 {
@@ -603,6 +636,103 @@ static void test_before_start_the_last_words_come_after_the_queue(void **state)
                 "[bulkhead] nor is later text queued\r\n");
 }
 
+/* --- screen and 8254 -------------------------------------------------------------------------- */
+
+static void test_screen_shows_what_the_uart_sends(void **state)
+{
+    (void)state;
+    start_screen(true, false, 4);
+    (void)put(RTOS, "tick 1\n");
+    log_line("note");
+    settle();
+    assert_true(host_fake.undrawn > 0); /* the UART's interrupts draw nothing */
+    assert_int_equal(tick(), (strlen("[rtos] tick 1\r\n[bulkhead] note\r\n") + 3) / 4);
+    expect_shown("[rtos] tick 1\r\n[bulkhead] note\r\n");
+    expect_text("[rtos] tick 1\r\n[bulkhead] note\r\n");
+    assert_int_equal(host_fake.pit_us, 0);
+}
+
+static void test_names_have_colours(void **state)
+{
+    (void)state;
+    start_screen(true, false, 1000);
+    say(RTOS, "a\n");
+    say(LINUX, "b\n");
+    log_line("c");
+    settle();
+    tick();
+    expect_shown("[rtos] a\r\n[linux] b\r\n[bulkhead] c\r\n");
+    for (unsigned i = 0; i < host_fake.shown_len; i++)
+        assert_int_equal(host_fake.colours[i], i < 7               ? SCREEN_PLAIN + 1 + RTOS
+                                               : i >= 10 && i < 18 ? SCREEN_PLAIN + 1 + LINUX
+                                                                   : SCREEN_PLAIN);
+}
+
+static void test_nothing_to_draw_needs_no_ticks(void **state)
+{
+    (void)state;
+    start_screen(true, false, 0);
+    say(RTOS, "tick\n");
+    assert_int_equal(host_fake.pit_us, 0);
+}
+
+static void test_machine_without_uart_shows_all_on_the_screen(void **state)
+{
+    char line[80];
+
+    (void)state;
+    start_screen(false, true, 1000);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(line, sizeof(line), "a line of some length that fills the queue, number %u\n", i);
+        for (size_t at = 0; line[at] != '\0';) {
+            at += put(RTOS, line + at); /* the queue may be full: time goes on */
+            tick();
+        }
+    }
+    assert_non_null(strstr(host_fake.shown, "[rtos] a line of some length that fills the queue, "
+                                            "number 99\r\n"));
+    expect_text("");
+    assert_int_equal(host_fake.pit_us, 0); /* nobody can type */
+}
+
+static void test_uart_without_interrupt_is_looked_at(void **state)
+{
+    (void)state;
+    start_screen(false, false, 0);
+    assert_int_equal(host_fake.pit_us, KEYS_US);
+    (void)put(RTOS, "a line of more than one FIFO, said once\n");
+    assert_int_equal(host_fake.pit_us, TICK_US);
+    tick();
+    expect_text("[rtos] a line of more than one FIFO, said once\r\n");
+    assert_int_equal(host_fake.pit_us, KEYS_US);
+    host_fake_type("x");
+    host_fake.pit_us = 0;
+    console_tick();
+    assert_string_equal(received(LINUX), "x");
+    assert_int_equal(host_fake.pit_us, KEYS_US);
+}
+
+/* Without the 8254 nobody draws later: the part beside the UART, the rest when it is idle. */
+static void test_without_ticks_it_is_drawn_at_once(void **state)
+{
+    (void)state;
+    start_screen(true, false, 1);
+    console.ticks = false;
+    say(RTOS, "tick\n");
+    expect_shown("[rtos] tick\r\n");
+    assert_int_equal(host_fake.pit_us, 0);
+}
+
+static void test_last_words_are_drawn_and_kept(void **state)
+{
+    (void)state;
+    start_screen(true, false, 1);
+    (void)put(LINUX, "login: ");
+    log_urgent("the end");
+    expect_shown("[linux] login: \r\n[bulkhead] the end\r\n");
+    assert_string_equal(host_fake.kept, "[bulkhead] the end\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -643,6 +773,13 @@ int main(void)
         TEST(test_boot_report_comes_whole_before_guests_lines),
         TEST(test_before_start_a_full_queue_is_waited_for),
         TEST(test_before_start_the_last_words_come_after_the_queue),
+        cmocka_unit_test_setup(test_screen_shows_what_the_uart_sends, setup),
+        cmocka_unit_test_setup(test_names_have_colours, setup),
+        cmocka_unit_test_setup(test_nothing_to_draw_needs_no_ticks, setup),
+        cmocka_unit_test_setup(test_machine_without_uart_shows_all_on_the_screen, setup),
+        cmocka_unit_test_setup(test_uart_without_interrupt_is_looked_at, setup),
+        cmocka_unit_test_setup(test_without_ticks_it_is_drawn_at_once, setup),
+        cmocka_unit_test_setup(test_last_words_are_drawn_and_kept, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

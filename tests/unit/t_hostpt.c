@@ -108,8 +108,20 @@ static void test_writable_and_executable_is_refused(void **state)
     (void)state;
     assert_int_equal(hostpt_map(&pt, VA, 0, 4096, HOSTPT_W | HOSTPT_X), ERR_RANGE);
     assert_int_equal(hostpt_map(&pt, VA, 0, 4096, HOSTPT_W | HOSTPT_X | HOSTPT_UC), ERR_RANGE);
-    assert_int_equal(hostpt_map(&pt, VA, 0, 4096, 8), ERR_RANGE);
+    assert_int_equal(hostpt_map(&pt, VA, 0, 4096, 16), ERR_RANGE);
     expect_none(VA);
+}
+
+/* Write-combining is PAT entry 1, PWT alone; uncacheable entry 3. Both at once is nothing. */
+static void test_write_combining(void **state)
+{
+    (void)state;
+    map(VA, 0x200000, PAGE_2M, HOSTPT_W | HOSTPT_WC);
+    expect(VA, 0x200000, PAGE_2M, HOSTPT_W | HOSTPT_WC);
+    assert_int_equal(hostpt_entry_2m(0, HOSTPT_WC) & 0x18, 0x08);
+    assert_int_equal(hostpt_entry_2m(0, HOSTPT_UC) & 0x18, 0x18);
+    assert_int_equal(hostpt_map(&pt, VA + PAGE_2M, 0, 4096, HOSTPT_UC | HOSTPT_WC), ERR_RANGE);
+    expect_none(VA + PAGE_2M);
 }
 
 static void test_misaligned_is_refused(void **state)
