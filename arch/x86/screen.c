@@ -224,15 +224,15 @@ void screen_put(uint8_t byte, unsigned colour)
 
 /* --- pixels ----------------------------------------------------------------------------------- */
 
-/* The same line `scale` times, one below the other. */
-static void store_line(uint8_t *to, const uint64_t *mask, const uint64_t *colour)
+/* `scale` lines of pixels, one below the other. */
+static void store_lines(uint8_t *to, const uint64_t *mask, const uint64_t *colour)
 {
-    for (unsigned i = 0; i < screen.size.scale; i++) {
-        pixel_word *out = (pixel_word *)to;
+    const unsigned words = screen.words; /* the compiler must think that a store may change it */
+    const size_t pitch = screen.mode.pitch;
 
-        for (unsigned k = 0; k < screen.words; k++)
-            out[k] = mask[k] & colour[k];
-        to += screen.mode.pitch;
+    for (unsigned i = screen.size.scale; i > 0; i--, to += pitch) {
+        for (unsigned k = 0; k < words; k++)
+            ((pixel_word *)to)[k] = mask[k] & colour[k];
     }
 }
 
@@ -241,16 +241,16 @@ static uint32_t draw_cell(unsigned row, unsigned col, cell old, cell new)
 {
     const uint8_t *was = font[old & 0xff];
     const uint8_t *is = font[new & 0xff];
+    const uint64_t *colour = screen.colour[new >> 8];
     bool recolour = old >> 8 != new >> 8;
     size_t height = screen.size.scale * (size_t)screen.mode.pitch;
-    uint8_t *to = screen.pixels + row * FONT_HEIGHT * height +
-                  (size_t)col * FONT_WIDTH * screen.size.scale * screen.mode.pixel_len;
+    uint8_t *to = screen.pixels + row * FONT_HEIGHT * height + (size_t)col * screen.words * 8;
     uint32_t lines = 0;
 
     for (unsigned y = 0; y < FONT_HEIGHT; y++, to += height) {
         if (is[y] == was[y] && (!recolour || is[y] == 0))
             continue;
-        store_line(to, screen.mask[is[y]], screen.colour[new >> 8]);
+        store_lines(to, screen.mask[is[y]], colour);
         lines++;
     }
     return lines * screen.words * screen.size.scale;
