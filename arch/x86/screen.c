@@ -236,7 +236,8 @@ static void store_lines(uint8_t *to, const uint64_t *mask, const uint64_t *colou
     }
 }
 
-/* Only the lines in which the new character differs from the one that is there. Returns stores. */
+/* Only the lines in which the new character differs from the one that is there. Returns how many.
+ */
 static uint32_t draw_cell(unsigned row, unsigned col, cell old, cell new)
 {
     const uint8_t *was = font[old & 0xff];
@@ -253,11 +254,11 @@ static uint32_t draw_cell(unsigned row, unsigned col, cell old, cell new)
         store_lines(to, screen.mask[is[y]], colour);
         lines++;
     }
-    return lines * screen.words * screen.size.scale;
+    return lines;
 }
 
 /* Returns whether the row was finished. */
-static bool draw_row(unsigned row, uint32_t *words)
+static bool draw_row(unsigned row, uint32_t *lines)
 {
     const cell *text = screen.text[text_row(row)];
     cell *drawn = screen.drawn[row];
@@ -265,24 +266,24 @@ static bool draw_row(unsigned row, uint32_t *words)
     for (unsigned col = 0; col < screen.size.cols; col++) {
         if (text[col] == drawn[col])
             continue;
-        if (*words == 0)
+        if (*lines == 0)
             return false;
-        uint32_t stores = 1 + draw_cell(row, col, drawn[col], text[col]);
+        uint32_t done = draw_cell(row, col, drawn[col], text[col]);
 
         drawn[col] = text[col];
-        *words -= *words == SCREEN_FOREVER ? 0 : min(stores, *words);
+        *lines -= *lines == SCREEN_FOREVER ? 0 : min(done, *lines);
     }
     return true;
 }
 
-bool screen_draw(uint32_t words)
+bool screen_draw(uint32_t lines)
 {
     if (screen.pixels == NULL)
         return true;
     for (unsigned i = 0; i < screen.size.rows; i++) {
         unsigned row = screen.draw_row;
 
-        if (screen.dirty[row] && !draw_row(row, &words))
+        if (screen.dirty[row] && !draw_row(row, &lines))
             return false;
         screen.dirty[row] = false;
         screen.draw_row = (row + 1) % screen.size.rows;

@@ -239,13 +239,13 @@ class Guests(SystemTest):
     def test_guests_on_the_screen_and_after_a_reset(self):
         with XScreen() as screen, boot("triplefault", BIOS, display=screen.display) as machine:
             lines = self.settled(machine, screen)
-            said = wrapped(hypervisor_lines(machine.console), 128)
-            self.assertEqual([line for line in lines if line.startswith("[bulkhead] ")],
-                             [line for line in said if line.startswith("[bulkhead] ")][-len(
-                                 [line for line in lines if line.startswith("[bulkhead] ")]):])
-            beats = [line for line in lines if line.startswith("{HEARTBEAT} ")]
-            self.assertRegex(beats[-1], r"^\{HEARTBEAT\} beat \d+: uptime ")
-            self.assertIn("[heartbeat] " + beats[0].partition(" ")[2], machine.console)
+            ours = [line for line in lines if line.startswith("[bulkhead] ")]
+            said = [line for line in wrapped(hypervisor_lines(machine.console), 128)
+                    if line.startswith("[bulkhead] ")]
+            self.assertGreater(len(ours), 10)
+            self.assertEqual(ours, said[-len(ours):])
+            beats = [line for line in lines if line.startswith("{HEARTBEAT} beat")]
+            self.assertIn("[heartbeat] " + beats[0].partition(" ")[2] + "\n", machine.console)
             screen.reset_machine()
             told = machine.expect(r"the boot before this one(.*\n)+?.*end of the boot before", LONG)[0]
             self.assertRegex(told, r"(?m)^\[bulkhead\] before: guest crasher: .*triple fault")

@@ -16,7 +16,7 @@ import time
 import zlib
 from pathlib import Path
 
-HEADER_BAR, STATUS_BAR = 32, 18  # of Bochs's window, in pixels
+BORDER, HEADER_BAR, STATUS_BAR = 4, 32, 18  # of Bochs's window, in pixels
 RESET_FROM_RIGHT = 73  # the middle of its button
 
 
@@ -71,22 +71,23 @@ class XScreen:
 
     def machine_pixels(self):
         """The same of the machine's own screen: Bochs's window without its bars."""
-        x, y, width, height = self.window("Bochs")
+        x, y, width, height = self.window()
         _, _, rows = self.pixels()
         top, bottom = y + HEADER_BAR, y + height - STATUS_BAR
         return width, bottom - top, [row[x * 3:(x + width) * 3] for row in rows[top:bottom]]
 
     def reset_machine(self):
         """Press the Reset button of Bochs's window."""
-        x, y, width, _ = self.window("Bochs")
+        x, y, width, _ = self.window()
         self.click(x + width - RESET_FROM_RIGHT, y + HEADER_BAR // 2)
 
-    def window(self, name):
-        """(x, y, width, height) of the window with a name that matches."""
-        found = self._tool("search", "--sync", "--name", name).split()[-1]
+    def window(self):
+        """(x, y, width, height) of Bochs's window, without its border."""
+        found = self._tool("search", "--sync", "--name", "Bochs").split()[-1]
         shape = dict(line.split("=") for line in
                      self._tool("getwindowgeometry", "--shell", found).splitlines())
-        return tuple(int(shape[key]) for key in ("X", "Y", "WIDTH", "HEIGHT"))
+        x, y, width, height = (int(shape[key]) for key in ("X", "Y", "WIDTH", "HEIGHT"))
+        return x + BORDER, y + BORDER, width, height
 
     def click(self, x, y):
         """Press the left mouse button there."""
