@@ -101,9 +101,8 @@ int main(void)
         all = count(child);
         (void)count(child);
         step = count(child);
-        printf(
-            "%ux%u: a line into the cells %lu, its scroll drawn %lu, a tick's part %lu\n",
-            sizes[i][0], sizes[i][1], text, all, step);
+        printf("%ux%u: a line into the cells %lu, its scroll drawn %lu, a tick's part %lu\n",
+               sizes[i][0], sizes[i][1], text, all, step);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
     }
