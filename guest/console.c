@@ -25,9 +25,9 @@
 #define HYPERVISOR    0
 #define LOCK_PATIENCE 1000000u
 
-/* Each tick draws 16 KiB of pixels at most, a few microseconds on a processor's store buffers. */
+/* Each tick draws about 16 characters at most: 8 KiB of pixels, on a 4K screen 72. */
 #define TICK_US       1000u
-#define TICK_WORDS    2048u
+#define TICK_LINES    256u
 #define KEYS_US       10000u /* how often a UART without an interrupt is asked for keys */
 
 /* Who writes lines: source 0 is the hypervisor, source n + 1 is guest n. */
@@ -268,7 +268,7 @@ static void pump(void)
         bool wrote = ready && fill_uart();
 
         if (!console.ticks)
-            (void)screen_draw(wrote ? TICK_WORDS : SCREEN_FOREVER);
+            (void)screen_draw(wrote ? TICK_LINES : SCREEN_FOREVER);
         if (ready && !wrote)
             atomic_store(&console.busy, false);
         spin_unlock(&console.lock);
@@ -602,7 +602,7 @@ void console_tick(void)
     }
     spin_lock(&console.lock); /* nobody holds it for long, but for the machine's last words */
     console.ticking = false;
-    want_tick(!screen_draw(TICK_WORDS));
+    want_tick(!screen_draw(TICK_LINES));
     spin_unlock(&console.lock);
     if (!console.interrupts)
         serve_uart();

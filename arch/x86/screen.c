@@ -224,40 +224,41 @@ void screen_put(uint8_t byte, unsigned colour)
 
 /* --- pixels ----------------------------------------------------------------------------------- */
 
-/* The same line `scale` times, one below the other. */
-static void store_line(uint8_t *to, const uint64_t *mask, const uint64_t *colour)
+/* `scale` lines of pixels, one below the other. */
+static void store_lines(uint8_t *to, const uint64_t *mask, const uint64_t *colour)
 {
-    for (unsigned i = 0; i < screen.size.scale; i++) {
-        pixel_word *out = (pixel_word *)to;
+    const unsigned words = screen.words; /* the compiler must think that a store may change it */
+    const size_t pitch = screen.mode.pitch;
 
-        for (unsigned k = 0; k < screen.words; k++)
-            out[k] = mask[k] & colour[k];
-        to += screen.mode.pitch;
+    for (unsigned i = screen.size.scale; i > 0; i--, to += pitch) {
+        for (unsigned k = 0; k < words; k++)
+            ((pixel_word *)to)[k] = mask[k] & colour[k];
     }
 }
 
-/* Only the lines in which the new character differs from the one that is there. Returns stores. */
+/* Only the lines in which the new character differs from the one that is there. Returns how many.
+ */
 static uint32_t draw_cell(unsigned row, unsigned col, cell old, cell new)
 {
     const uint8_t *was = font[old & 0xff];
     const uint8_t *is = font[new & 0xff];
+    const uint64_t *colour = screen.colour[new >> 8];
     bool recolour = old >> 8 != new >> 8;
     size_t height = screen.size.scale * (size_t)screen.mode.pitch;
-    uint8_t *to = screen.pixels + row * FONT_HEIGHT * height +
-                  (size_t)col * FONT_WIDTH * screen.size.scale * screen.mode.pixel_len;
+    uint8_t *to = screen.pixels + row * FONT_HEIGHT * height + (size_t)col * screen.words * 8;
     uint32_t lines = 0;
 
     for (unsigned y = 0; y < FONT_HEIGHT; y++, to += height) {
         if (is[y] == was[y] && (!recolour || is[y] == 0))
             continue;
-        store_line(to, screen.mask[is[y]], screen.colour[new >> 8]);
+        store_lines(to, screen.mask[is[y]], colour);
         lines++;
     }
-    return lines * screen.words * screen.size.scale;
+    return lines;
 }
 
 /* Returns whether the row was finished. */
-static bool draw_row(unsigned row, uint32_t *words)
+static bool draw_row(unsigned row, uint32_t *lines)
 {
     const cell *text = screen.text[text_row(row)];
     cell *drawn = screen.drawn[row];
@@ -265,24 +266,24 @@ static bool draw_row(unsigned row, uint32_t *words)
     for (unsigned col = 0; col < screen.size.cols; col++) {
         if (text[col] == drawn[col])
             continue;
-        if (*words == 0)
+        if (*lines == 0)
             return false;
-        uint32_t stores = 1 + draw_cell(row, col, drawn[col], text[col]);
+        uint32_t done = draw_cell(row, col, drawn[col], text[col]);
 
         drawn[col] = text[col];
-        *words -= *words == SCREEN_FOREVER ? 0 : min(stores, *words);
+        *lines -= *lines == SCREEN_FOREVER ? 0 : min(done, *lines);
     }
     return true;
 }
 
-bool screen_draw(uint32_t words)
+bool screen_draw(uint32_t lines)
 {
     if (screen.pixels == NULL)
         return true;
     for (unsigned i = 0; i < screen.size.rows; i++) {
         unsigned row = screen.draw_row;
 
-        if (screen.dirty[row] && !draw_row(row, &words))
+        if (screen.dirty[row] && !draw_row(row, &lines))
             return false;
         screen.dirty[row] = false;
         screen.draw_row = (row + 1) % screen.size.rows;

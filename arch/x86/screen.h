@@ -62,9 +62,10 @@ struct screen_size screen_size(void);
 void screen_put(uint8_t byte, unsigned colour);
 
 /*
- * Draw what has changed, at most about `words` 64-bit stores; it goes on there the next time.
+ * Draw what has changed, as much as about so many lines of characters (of 16 that one has); it goes
+ * on there the next time. A line is 4 stores of 8 bytes at scale 1, 36 on a 4K screen.
  *   return  whether everything is drawn
  */
-bool screen_draw(uint32_t words);
+bool screen_draw(uint32_t lines);
 
 #endif

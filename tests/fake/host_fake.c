@@ -164,10 +164,10 @@ void screen_put(uint8_t byte, unsigned colour)
     }
 }
 
-bool screen_draw(uint32_t words)
+bool screen_draw(uint32_t lines)
 {
-    unsigned n = words == SCREEN_FOREVER ? host_fake.undrawn
-                 : words == 0            ? 0
+    unsigned n = lines == SCREEN_FOREVER ? host_fake.undrawn
+                 : lines == 0            ? 0
                                          : host_fake.draw_bytes;
 
     host_fake.undrawn -= n < host_fake.undrawn ? n : host_fake.undrawn;

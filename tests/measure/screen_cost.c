@@ -60,9 +60,9 @@ static void draw(uint32_t width, uint32_t height)
     (void)screen_draw(SCREEN_FOREVER);
     raise(SIGSTOP);
     put_line(LINES + 1);
-    (void)screen_draw(2048);
+    (void)screen_draw(256);
     raise(SIGSTOP);
-    (void)screen_draw(2048); /* a step amid the work */
+    (void)screen_draw(256); /* a step amid the work */
     raise(SIGSTOP);
     exit(0);
 }
@@ -101,9 +101,8 @@ int main(void)
         all = count(child);
         (void)count(child);
         step = count(child);
-        printf(
-            "%ux%u: a line into the cells %lu, its scroll drawn %lu, a step of 2048 stores %lu\n",
-            sizes[i][0], sizes[i][1], text, all, step);
+        printf("%ux%u: a line into the cells %lu, its scroll drawn %lu, a tick's part %lu\n",
+               sizes[i][0], sizes[i][1], text, all, step);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
     }

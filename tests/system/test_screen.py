@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The screen, the journal over warm resets, and serial ports other than COM1: on QEMU, up to the
-refusal. What is on the screen is read off its pixels, each character compared with the font."""
+refusal, and on Bochs with guests. What is on the screen is read off its pixels, each character
+compared with the font."""
 
 import importlib.machinery
 import importlib.util
@@ -9,12 +10,15 @@ import struct
 import tempfile
 from pathlib import Path
 
-from support import TREE, SystemTest, run
+from support import BIOS, LONG, TREE, SystemTest, boot, run
 from qmp_machine import QmpMachine
+from xscreen import XScreen
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 WIDTH, HEIGHT = 8, 16  # of a character, before it is scaled
 PLAIN = bytes((0xC0, 0xC0, 0xC0))
+CYAN, YELLOW = bytes((0x00, 0xD7, 0xD7)), bytes((0xD7, 0xD7, 0x00))  # first guest, second guest
+BLACK = bytes(3)
 BOOT = 60  # seconds that a boot may take
 
 
@@ -27,32 +31,41 @@ def load_font():
     return {bytes(glyphs[chr(code)]): chr(code) for code in range(0x20, 0x7F)}
 
 
-def read_line(rows, scale, font, colour):
-    """The text of HEIGHT * scale rows of pixels, which show characters in `colour` on black."""
+def read_line(rows, scale, font):
+    """The characters of HEIGHT * scale rows of pixels, each with its colour; spaces have none."""
     columns = len(rows[0]) // 3 // (WIDTH * scale)
     lines = []
     for y in range(HEIGHT):
         row = rows[y * scale]
         assert all(rows[y * scale + i] == row for i in range(scale)), "lines that should be alike"
-        lit = []
-        for x in range(columns * WIDTH):
-            pixel = row[x * scale * 3:(x + 1) * scale * 3]
-            assert pixel in (colour * scale, bytes(3 * scale)), f"pixel {pixel.hex()}"
-            lit.append(pixel[:3] == colour)
-        lines.append(lit)
-    text = ""
-    for column in range(columns):
-        shape = bytes(sum(line[column * WIDTH + x] << (7 - x) for x in range(WIDTH)) for line in lines)
-        text += font[shape]
-    return text.rstrip()
+        pixels = [row[x * scale * 3:(x + 1) * scale * 3] for x in range(columns * WIDTH)]
+        assert all(pixel == pixel[:3] * scale for pixel in pixels), "pixels that should be alike"
+        lines.append([pixel[:3] for pixel in pixels])
+    result = []
+    for at in range(0, columns * WIDTH, WIDTH):
+        cell = [line[at:at + WIDTH] for line in lines]
+        colours = {pixel for line in cell for pixel in line} - {BLACK}
+        assert len(colours) <= 1, "one colour for a character"
+        shape = bytes(sum((line[x] != BLACK) << (7 - x) for x in range(WIDTH)) for line in cell)
+        result.append((font[shape], *colours))
+    return result
 
 
 def read_screen(screen, scale, colour=PLAIN):
-    """The screen's lines of text; one that was wrapped is two."""
+    """The screen's lines of text; one that was wrapped is two. A guest's name in its colour is
+    marked: {linux}, where the text has brackets; all else has to have the plain colour."""
     _, height, rows = screen
     font, cell = load_font(), HEIGHT * scale
-    lines = [read_line(rows[top:top + cell], scale, font, colour)
-             for top in range(0, height // cell * cell, cell)]
+    lines = []
+    for top in range(0, height // cell * cell, cell):
+        text = ""
+        for char, *ink in read_line(rows[top:top + cell], scale, font):
+            if ink and ink[0] != colour:
+                assert ink[0] in (CYAN, YELLOW), f"colour {ink[0].hex()}"
+                char = {"[": "{", "]": "}"}.get(char, char)
+                char = char.upper() if ink[0] == YELLOW else char
+            text += char
+        lines.append(text.rstrip())
     return "\n".join(lines).rstrip("\n").split("\n")
 
 
@@ -204,3 +217,36 @@ class Ports(SystemTest):
                 deadline -= 1
         self.assertIn("[bulkhead] REFUSED: ", lines[-1])
         self.assertIn("[bulkhead] console: no UART", lines)
+
+
+class Guests(SystemTest):
+    """On Bochs: guests' lines with their names in colours; the journal tells what became of them."""
+
+    cost = 30
+
+    def settled(self, machine, screen):
+        """The screen's text once the last line that was sent is drawn."""
+        machine.expect(r"\[heartbeat\] beat 4: .*\n", LONG)
+        while True:
+            machine.pump(0.1)
+            try:
+                lines = read_screen(screen.machine_pixels(), 1)
+            except (AssertionError, KeyError):  # while it is being drawn
+                continue
+            if any("beat 4: " in line for line in lines):
+                return lines
+
+    def test_guests_on_the_screen_and_after_a_reset(self):
+        with XScreen() as screen, boot("triplefault", BIOS, display=screen.display) as machine:
+            lines = self.settled(machine, screen)
+            ours = [line for line in lines if line.startswith("[bulkhead] ")]
+            said = [line for line in wrapped(hypervisor_lines(machine.console), 128)
+                    if line.startswith("[bulkhead] ")]
+            self.assertGreater(len(ours), 10)
+            self.assertEqual(ours, said[-len(ours):])
+            beats = [line for line in lines if line.startswith("{HEARTBEAT} beat")]
+            self.assertIn("[heartbeat] " + beats[0].partition(" ")[2] + "\n", machine.console)
+            screen.reset_machine()
+            told = machine.expect(r"the boot before this one(.*\n)+?.*end of the boot before", LONG)[0]
+            self.assertRegex(told, r"(?m)^\[bulkhead\] before: guest crasher: .*triple fault")
+            self.assertNotIn("before: before", told)

@@ -235,6 +235,7 @@ int main(void)
         T(test_page_entries_have_the_bits_of_the_manual),
         T(test_2m_pages_where_both_are_aligned),
         T(test_writable_and_executable_is_refused),
+        T(test_write_combining),
         T(test_misaligned_is_refused),
         T(test_address_limits),
         T(test_overlap_is_refused_and_changes_nothing_present),

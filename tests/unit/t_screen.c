@@ -390,11 +390,11 @@ static void test_drawing_is_bounded_and_comes_to_an_end(void **state)
 
     (void)state;
     put("WWWWWWWWW\r\nWWWWWWWWW\r\nWWWWWWWWW\r\nWWWWWWWWW");
-    while (!screen_draw(100))
+    while (!screen_draw(25))
         steps++;
     EXPECT("WWWWWWWWW", "WWWWWWWWW", "WWWWWWWWW", "WWWWWWWWW");
-    /* 36 cells of at most 16 lines of 4 words; a step draws more than one cell, but not all. */
-    assert_in_range(steps, 36 * 16 * 4 / (100 + 64) / 2, 36 * 16 * 4 / 100 + 1);
+    /* 36 cells of which at most 16 lines change; a step is done when a cell reaches 25. */
+    assert_in_range(steps, 36 * 10 / (25 + 16), 36 * 16 / 25);
     assert_true(screen_draw(0));
 }
 
@@ -421,7 +421,7 @@ static void test_what_scrolled_by_is_skipped(void **state)
 
         snprintf(line, sizeof(line), "\r\nline %u", i);
         put(line);
-        (void)screen_draw(50);
+        (void)screen_draw(12);
     }
     say("");
     EXPECT("line 496", "line 497", "line 498", "line 499");
