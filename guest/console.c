@@ -17,6 +17,7 @@
 #include "lib/ring.h"
 #include "lib/string.h"
 
+#define REPORT_LEN    8192 /* longer reports are waited for */
 #define LINE_LEN      256  /* a longer line is shown in pieces */
 #define KEY_ESCAPE    0x1d /* Ctrl-] */
 #define KEY_DUMP      't'
@@ -57,9 +58,7 @@ static struct {
     char out[LINE_LEN + NAME_LEN + 8]; /* finished text on its way to the UART */
     uint32_t out_len;
     uint32_t out_at;
-    uint32_t report_end;  /* where in the log queue the boot report ends */
-    uint32_t report_left; /* its bytes in the queue; 0 from then on */
-    uint32_t name_at;     /* the name in `out`, for its colour */
+    uint32_t name_at; /* the name in `out`, for its colour */
     uint32_t name_end;
     unsigned name_colour;
     uint32_t lost; /* lines the full log queue had no room for, not yet told; under log_lock */
@@ -67,6 +66,10 @@ static struct {
 
     struct spinlock log_lock; /* producers of the hypervisor's lines */
     struct ring log;
+
+    char report[REPORT_LEN]; /* the boot report: what the UART has not taken yet; under log_lock */
+    uint32_t report_len;     /* until guests run, then under lock */
+    uint32_t report_at;
 } console;
 
 static const char *source_name(uint32_t i)
@@ -154,24 +157,9 @@ static bool has_something(uint32_t i)
     return s->complete || (i == console.focus && s->len > s->shown);
 }
 
-/* Whether the next of the hypervisor's lines is of what it said before guests ran. */
-static bool in_boot_report(void)
-{
-    if (console.report_left != 0)
-        console.report_left = console.report_end - atomic_load(&console.log.head);
-    if (console.report_left > RING_SIZE)
-        console.report_left = 0;
-    return console.report_left != 0;
-}
-
-/*
- * Whose text comes next: the boot report whole; then a line that was begun goes on if it can, and
- * all take turns.
- */
+/* Whose text comes next: a line that was begun goes on if it can, then all take turns. */
 static uint32_t next_source(void)
 {
-    if (in_boot_report() && has_something(HYPERVISOR))
-        return HYPERVISOR;
     if (console.open != console.sources && has_something(console.open))
         return console.open;
     for (uint32_t n = 0; n < console.sources; n++) {
@@ -197,16 +185,30 @@ static bool next_text(void)
     return true;
 }
 
+/* The boot report comes whole, before anything else. */
+static bool next_report_byte(uint8_t *byte)
+{
+    if (console.report_at == console.report_len)
+        return false;
+    *byte = (uint8_t)console.report[console.report_at++];
+    return true;
+}
+
 /* To the UART and the screen; false: there is none. */
 static bool send_next_byte(void)
 {
-    if (console.out_at == console.out_len && !next_text())
-        return false;
-    bool is_name = console.out_at >= console.name_at && console.out_at < console.name_end;
-    uint8_t byte = (uint8_t)console.out[console.out_at++];
+    unsigned colour = SCREEN_PLAIN;
+    uint8_t byte;
 
+    if (!next_report_byte(&byte)) {
+        if (console.out_at == console.out_len && !next_text())
+            return false;
+        if (console.out_at >= console.name_at && console.out_at < console.name_end)
+            colour = console.name_colour;
+        byte = (uint8_t)console.out[console.out_at++];
+    }
     uart_tx(byte);
-    screen_put(byte, is_name ? console.name_colour : SCREEN_PLAIN);
+    screen_put(byte, colour);
     return true;
 }
 
@@ -252,7 +254,7 @@ static bool any_waiting(void)
         if (ring_used(console.source[i].ring) > 0)
             return true;
     }
-    return dump_ready();
+    return console.report_at < console.report_len || dump_ready();
 }
 
 /*
@@ -288,7 +290,7 @@ static void pump(void)
  */
 static void write_queued(void)
 {
-    uint32_t left = console.sources * (RING_SIZE + LINE_LEN) / UART_FIFO;
+    uint32_t left = (console.sources * (RING_SIZE + LINE_LEN) + REPORT_LEN) / UART_FIFO;
 
     do {
         uart_wait_ready();
@@ -342,46 +344,53 @@ static void write_now(const char *text)
 
 /* --- before the guests run -------------------------------------------------------------------- */
 
-/* As much of the queue as the UART takes now; on the screen it is at once. */
+/* As much of the report as the UART takes now; on the screen it is at once. */
 static void feed_early(void)
 {
     uint8_t byte;
 
-    for (unsigned n = 0; n < UART_FIFO && ring_take(&console.log, &byte); n++) {
+    for (unsigned n = 0; n < UART_FIFO && next_report_byte(&byte); n++) {
         uart_tx(byte);
         screen_put(byte, SCREEN_PLAIN);
     }
     (void)screen_draw(SCREEN_FOREVER);
 }
 
+static void write_report(void)
+{
+    while (console.report_at < console.report_len) {
+        uart_wait_ready();
+        feed_early();
+    }
+}
+
 /*
  * A serial port takes 87 us for a byte, longer than all the rest of the boot: it is waited for only
- * when the queue is full. console_start finds in the queue what is left.
+ * when there is no more room. What is left when guests run goes out before their text.
  */
 static void queue_early(const char *line)
 {
+    size_t len = strlen(line);
+
     spin_lock(&console.log_lock);
     journal_add(line);
-    for (; *line != '\0'; line++) {
-        while (!ring_put(&console.log, (uint8_t)*line)) {
-            uart_wait_ready();
-            feed_early();
-        }
+    if (len > REPORT_LEN - console.report_len) {
+        write_report();
+        console.report_at = console.report_len = 0;
     }
-    while (ring_used(&console.log) > 0 && uart_tx_ready())
+    memcpy(console.report + console.report_len, line, len);
+    console.report_len += (uint32_t)len;
+    while (console.report_at < console.report_len && uart_tx_ready())
         feed_early();
     spin_unlock(&console.log_lock);
 }
 
 /* The other cores stand still: the lock is nobody's business any more. */
-static void write_queued_early(void)
+static void write_report_now(void)
 {
     console.stopping = true;
     machine_stop_others();
-    while (ring_used(&console.log) > 0) {
-        uart_wait_ready();
-        feed_early();
-    }
+    write_report();
 }
 
 /* --- the hypervisor's lines ------------------------------------------------------------------- */
@@ -395,7 +404,7 @@ static void write_last_words(void)
     if (console.stopping)
         return;
     if (!console.running) {
-        write_queued_early();
+        write_report_now();
         return;
     }
     console.running = false;
@@ -463,8 +472,6 @@ void console_start(bool interrupts)
     for (uint32_t i = 1; i < console.sources; i++)
         console.source[i].ring = &vms[i - 1].console_tx;
     uart_interrupts(interrupts, interrupts);
-    console.report_end = atomic_load(&console.log.tail);
-    console.report_left = ring_used(&console.log);
     console.running = true;
     want_tick(false);
 }
