@@ -168,8 +168,10 @@ enum err outputs_map(const struct outputs *o, struct hostpt *pt)
 
 void outputs_use_final(const struct outputs *o)
 {
-    if (o->framebuffer.len != 0)
+    if (o->framebuffer.len != 0) {
         screen_show((void *)screen_va(o));
+        screen_clear();
+    }
     if (o->journal.len != 0)
         journal_move((void *)JOURNAL_VA);
 }

@@ -127,6 +127,17 @@ void screen_show(void *pixels)
     screen.pixels = pixels;
 }
 
+void screen_clear(void)
+{
+    if (screen.pixels == NULL)
+        return;
+    for (uint32_t y = 0; y < screen.mode.height; y++)
+        memset(screen.pixels + (size_t)y * screen.mode.pitch, 0,
+               (size_t)screen.mode.width * screen.mode.pixel_len);
+    memset(screen.drawn, 0, sizeof(screen.drawn));
+    memset(screen.dirty, true, sizeof(screen.dirty));
+}
+
 struct screen_size screen_size(void)
 {
     return screen.size;

@@ -47,6 +47,9 @@ void screen_init(const struct screen_mode *mode);
  */
 void screen_show(void *pixels);
 
+/* Black all over: what firmware or a loader left there goes. The text is drawn anew. */
+void screen_clear(void);
+
 /* Cells across and down, and how large: a pixel of the font is scale by scale pixels. 0: none. */
 struct screen_size {
     unsigned cols, rows, scale;

@@ -35,7 +35,7 @@ class Shared(SystemTest):
 
     def test_dropped_writes_are_counted(self):
         self.assertRegex(self.machine.console, r"\n\[bulkhead\] guest reader: powered off, core 0,"
-                         r" resets 1, unclaimed I/O 32,")
+                         r" resets 1, restarts 0, unclaimed I/O 32,")
 
     def test_threads_may_be_shared(self):
         self.assertIn("\n[bulkhead] hardware threads of one physical core: 0+1\n",

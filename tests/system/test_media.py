@@ -22,7 +22,7 @@ from support import BIOS, LONG, TREE, UEFI, SystemTest, iso, run
 CONFIG = "exitcode"
 STICK_SIZE = 32 << 20
 RUBBISH = b"\xa5"  # what was on the stick before
-REFUSAL = r"^\[bulkhead\] REFUSED: \d+ of \d+ cores cannot run guests"
+REFUSAL = r"^\[bulkhead\] (?:REFUSED: )?\d+ of \d+ cores cannot run guests"
 SCREEN_CONTROL = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]|\r")
 
 

@@ -244,6 +244,23 @@ static void test_nothing_is_drawn_nowhere(void **state)
     EXPECT("ab");
 }
 
+static void test_what_was_there_before_is_cleared(void **state)
+{
+    (void)state;
+    start(64, 35, 12, 4, at16, at8, at0);
+    plain = 0xc0c0c0;
+    say("ab");
+    for (uint32_t y = 0; y < 35; y++)
+        memset(memory + GUARDS + (size_t)y * mode.pitch, 0x77, 64 * 4);
+    screen_clear();
+    say("");
+    EXPECT("ab");
+    assert_int_equal(pixel(63, 34), 0);
+    check_guards();
+    screen_show(NULL);
+    screen_clear();
+}
+
 static void test_screen_without_room_for_a_character(void **state)
 {
     (void)state;
@@ -434,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_scale_follows_the_size),
         cmocka_unit_test(test_each_scale_and_format_is_drawn_right),
         cmocka_unit_test(test_nothing_is_drawn_nowhere),
+        cmocka_unit_test(test_what_was_there_before_is_cleared),
         cmocka_unit_test(test_screen_without_room_for_a_character),
         cmocka_unit_test(test_rest_at_right_and_bottom_stays_black),
         cmocka_unit_test(test_colours_of_names),
