@@ -228,16 +228,19 @@ class Guests(SystemTest):
     cost = 30
 
     def settled(self, machine, screen):
-        """The screen's text once the last line that was sent is drawn."""
+        """The screen's text once the last line that was sent is drawn, and all others: rows are drawn
+        in turn, so that the last may be there before one above it."""
         machine.expect(r"\[heartbeat\] beat 4: .*\n", LONG)
+        before = None
         while True:
             machine.pump(0.1)
             try:
                 lines = read_screen(screen.machine_pixels(), 1)
             except (AssertionError, KeyError):  # while it is being drawn
                 continue
-            if any("beat 4: " in line for line in lines):
+            if lines == before and any("beat 4: " in line for line in lines):
                 return lines
+            before = lines
 
     def test_guests_on_the_screen_and_after_a_reset(self):
         with XScreen() as screen, boot("triplefault", BIOS, display=screen.display) as machine:
