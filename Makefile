@@ -315,7 +315,7 @@ RUNS_f_acpi := 50000
 fuzz_says = $(shell sed -n 's,^/. fuzz: \(.*\); \(.*\); \(.*\) .*/$$,\$2,p' tests/fuzz/f_$1.c)
 fuzz_run = $1 -max_len=$(call fuzz_says,$(patsubst build/fuzz/f_%,%,$1),3) -artifact_prefix=build/fuzz/
 
-build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_says,$$*,1) $(wildcard arch/x86/*.h lib/*.h) | $(SETUP)
+build/fuzz/f_%: tests/fuzz/f_%.c $$(call fuzz_says,$$*,1) $(wildcard arch/x86/*.h lib/*.h tests/fuzz/*.h) | $(SETUP)
 	@mkdir -p $(@D)
 	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ \
 	  $< $(call fuzz_says,$*,1) $(call fuzz_says,$*,2)

@@ -6,14 +6,9 @@
  * choices, then the tables' contents, of which the headers and pointers are put right, if so
  * chosen. They lie around a 2 MiB boundary.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "arch/x86/acpi.h"
 #include "mm/phys.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 #define CHOICES   7u /* bytes: two of choices, the address width, lengths */
 #define OLD_RSDP  0x001u
@@ -30,14 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define BLOCK     (2u << 20)
 #define READS_MAX 1000000u
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* Three blocks of memory, each an allocation of its own; elsewhere all ones. */
 static struct {

@@ -7,15 +7,10 @@
  * in them: the sizes, an end tag and, if so chosen, a memory map's entries that lie near each
  * other.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "boot/bootinfo.h"
 #include "lib/bits.h"
 #include "mm/phys.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 #define CHOICES    2u
 #define RAW        0x01u /* the bytes are the whole structure */
@@ -25,14 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define EFI_MAP    17u
 #define LAST_TYPE  22u
 #define TAG_HEADER 8u
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* The page pool is not used here. */
 void *phys_table(uint64_t hpa)

@@ -6,14 +6,10 @@
  * the mode, then code. `make fuzz` runs it; `make check` runs it with a fixed seed.
  */
 #include <Zydis/Zydis.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "arch/x86/insn.h"
 #include "lib/bits.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 /* What Zydis says of the instruction. */
 struct reference {
@@ -24,14 +20,6 @@ struct reference {
     const ZydisDecodedOperand *reg; /* the general register beside it, NULL: none */
     const ZydisDecodedOperand *imm;
 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static bool is_source_of_two(ZydisMnemonic m)
 {

@@ -7,14 +7,9 @@
  * magic and checksum, the beginning of an ELF file, and, if so chosen, that its segments lie in or
  * near the memory.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "guest/gmem.h"
 #include "guest/load_multiboot.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 #define CHOICES    2u /* bytes before the image */
 #define V2         0x01u
@@ -27,14 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LOW_END    0x9f000u
 #define RSDP_GPA   0xe0000u
 #define WRITES_MAX 200u
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* A guest whose memory is only a list of what was written. */
 struct vm {
