@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz: boot/bootinfo.c mm/pages.c; ; 512 */
 /*
- * The multiboot2 tags of any loader, and the page map made of what they say: nothing outside of the
+ * The multiboot2 tags of any loader, or a hand-over as our UEFI loader makes it, and the page map made
+ * of what they say: nothing outside of the
  * input is read, and no page is free that is not usable, or that is reserved or a module's. Input:
  * a byte of choices, one for the address width, then tags. What chance would not find is put right
  * in them: the sizes, an end tag and, if so chosen, a memory map's entries that lie near each
  * other.
  */
 #include "boot/bootinfo.h"
+#include "boot/handover.h"
 #include "lib/bits.h"
 #include "mm/phys.h"
 #include "tests/fuzz/fuzz.h"
@@ -16,6 +18,7 @@
 #define RAW        0x01u /* the bytes are the whole structure */
 #define TAME       0x02u /* entries of the memory maps have small numbers */
 #define CUT        0x04u /* fewer bytes may be read than the structure says it has */
+#define HANDOVER   0x08u /* the UEFI loader's structure, not multiboot2's */
 #define MAP        6u
 #define EFI_MAP    17u
 #define LAST_TYPE  22u
@@ -168,6 +171,26 @@ static void check_pages(const struct boot_info *info, const struct pages *p)
     }
 }
 
+/* The header's lengths as the loader writes them, if so chosen; the mark always. */
+static enum err read_handover(uint8_t *bytes, size_t n, uint8_t choices, struct boot_info *info)
+{
+    struct efi_handover h;
+
+    if (n >= sizeof(h)) {
+        memcpy(&h, bytes, sizeof(h));
+        h.magic = EFI_HANDOVER_MAGIC;
+        if ((choices & RAW) == 0) {
+            h.total_len = (uint32_t)n;
+            h.rsdp_len = h.rsdp_len % 2 * BOOT_RSDP_LEN;
+            h.seed_len %= BOOT_SEED_LEN + 1;
+        }
+        if ((choices & TAME) != 0)
+            h.descriptor_len = 48;
+        memcpy(bytes, &h, sizeof(h));
+    }
+    return bootinfo_from_efi(bytes, n, info);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t made[16384];
@@ -178,11 +201,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = len;
     enum err e;
 
-    if (len != 0 && (choices & RAW) == 0)
+    if (len != 0 && (choices & (RAW | HANDOVER)) == 0)
         n = make_tags(made, data + CHOICES, len, choices);
     else if (len != 0)
         memcpy(made, data + CHOICES, len);
-    if (n >= 4)
+    if (n >= 4 && (choices & HANDOVER) == 0)
         put32(made, n);
     if ((choices & CUT) != 0)
         n = n / 2;
@@ -191,7 +214,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (n != 0)
         memcpy(exact, made, n);
-    e = bootinfo_from_multiboot2(exact, n, &info);
+    e = (choices & HANDOVER) != 0 ? read_handover(exact, n, choices, &info)
+                                  : bootinfo_from_multiboot2(exact, n, &info);
     free(exact);
     check_info(e, &info);
     if (e == OK) {
