@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz: boot/bootinfo.c mm/pages.c; ; 512 */
 /*
- * The multiboot2 tags of any loader, or a hand-over as our UEFI loader makes it, and the page map made
- * of what they say: nothing outside of the
- * input is read, and no page is free that is not usable, or that is reserved or a module's. Input:
- * a byte of choices, one for the address width, then tags. What chance would not find is put right
- * in them: the sizes, an end tag and, if so chosen, a memory map's entries that lie near each
- * other.
+ * The multiboot2 tags of any loader, or a hand-over as our UEFI loader makes it, and the page map
+ * made of what they say: nothing outside of the input is read, and no page is free that is not
+ * usable, or that is reserved or a module's. Input: a byte of choices, one for the address width,
+ * then the tags or the hand-over. What chance would not find is put right in them: the sizes, an
+ * end tag and, if so chosen, a memory map's entries that lie near each other.
  */
 #include "boot/bootinfo.h"
 #include "boot/handover.h"
