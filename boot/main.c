@@ -116,10 +116,6 @@ static void read_boot_info(uint32_t magic, uint64_t tags)
              boot.info.memory_count);
     log_line("handed over: RSDP of %u bytes, random seed of %u bytes", boot.info.rsdp_len,
              boot.info.seed_len);
-    if (boot.info.framebuffer.present)
-        log_line("framebuffer: %ux%u, %u bits, at %lx", boot.info.framebuffer.width,
-                 boot.info.framebuffer.height, boot.info.framebuffer.bpp,
-                 boot.info.framebuffer.hpa);
 }
 
 /* Memory for our own use. */

@@ -175,7 +175,7 @@ def check_memory(machine, problems):
     if machine.memory is None:
         return
     need = sum(length for _, length, _, _ in blocks(machine)) + pc.HYPERVISOR
-    need += sum(pc.align_up(len(content or b""), pc.PAGE) for content in machine.images().values())
+    need += sum(pc.align_up(len(file.content or b""), pc.PAGE) for file in machine.images().values())
     if need > machine.memory:
         problems.add("BH032", line_of(machine, ("machine", "memory")), need=size(pc.align_up(need, pc.MIB)),
                      have=size(machine.memory))

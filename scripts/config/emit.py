@@ -4,7 +4,6 @@
 Everything written depends on the config and the images only, and names files relative to the
 current folder, in which the compiler has to run.
 """
-import hashlib
 import json
 import os
 import re
@@ -80,9 +79,9 @@ class Tables:
     def files(self):
         """Every embedded file with its hash."""
         rows = []
-        for number, (path, content) in enumerate(self.images.items()):
-            digest = ", ".join(f"{byte:#04x}" for byte in hashlib.sha256(content).digest())
-            rows.append(f"{{{{image_{number}, {len(content)}}}, {c_string(path)}, {{{digest}}}}}")
+        for number, (path, file) in enumerate(self.images.items()):
+            digest = ", ".join(f"{byte:#04x}" for byte in file.sha256.digest())
+            rows.append(f"{{{{image_{number}, {len(file.content)}}}, {c_string(path)}, {{{digest}}}}}")
         return self.array("struct guest_file", "files", rows)
 
     def fw_cfg(self, guest):
@@ -209,16 +208,17 @@ def images_s(machine):
         f"/* The guests' images of '{machine.name}'. {BY} */\n"
         '    .section .guest_images, "a", @progbits\n'
     ]
-    for index, (path, content) in enumerate(machine.images().items()):
+    for index, (path, file) in enumerate(machine.images().items()):
+        length = len(file.content)
         parts.append(
             f"    .balign 4096\n"
             f"    .globl image_{index}\n"
             f"    .type image_{index}, @object\n"
-            f"    .size image_{index}, {len(content)}\n"
+            f"    .size image_{index}, {length}\n"
             f"image_{index}:\n"
         )
-        if content:
-            parts.append(f'    .incbin "{path}", 0, {len(content)}\n')
+        if length:
+            parts.append(f'    .incbin "{path}", 0, {length}\n')
     parts.append('    .balign 4096\n    .section .note.GNU-stack, "", @progbits\n')
     return "".join(parts)
 
@@ -264,7 +264,7 @@ def manifest_guest(machine, guest):
         "cpus": guest.cores,
         "memory": guest.memory,
         "files": [{"use": image.use, "path": image.path, "bytes": len(image.content),
-                   "sha256": hashlib.sha256(image.content).hexdigest()}
+                   "sha256": image.file.sha256.hexdigest()}
                   for image in guest.images()],
         "cmdline": guest.cmdline,
         "map": sorted(places, key=lambda place: place["base"]),

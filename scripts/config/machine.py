@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A config as objects. What could not be used is None, and the rules pass over it."""
 import functools
+import hashlib
 import os
 from dataclasses import dataclass, field
 
@@ -34,6 +35,11 @@ class File:
         except OSError as error:
             self.why = error.strerror
             return None
+
+    @functools.cached_property
+    def sha256(self):
+        """Of its bytes."""
+        return hashlib.sha256(self.content)
 
 
 @dataclass
@@ -168,11 +174,11 @@ class Machine:  # pylint: disable=too-many-instance-attributes
     regions: list = field(default_factory=list)
 
     def images(self):
-        """path -> content of every file, in the order of first use."""
+        """path -> File of every file, in the order of first use."""
         found = {}
         for guest in self.guests:
             for image in guest.images():
-                found.setdefault(image.path, image.content)
+                found.setdefault(image.path, image.file)
         return found
 
     def guest(self, name):

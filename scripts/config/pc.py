@@ -8,7 +8,6 @@ from typing import NamedTuple
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 PAGE = 4 * KIB
 
-MAX_GUESTS = 9  # the console picks a guest by one digit, 1..9
 MAX_VCPUS = 8
 MAX_SHARES, MAX_REGIONS = 8, 16  # regions of one guest, of all
 MAX_REGION = GIB

@@ -3,7 +3,6 @@
 
 A code is for ever: it never changes its meaning, and a rule that goes leaves its number unused.
 """
-import re
 from typing import NamedTuple
 
 
@@ -175,11 +174,6 @@ RULES = {
         "{what}: {key} is a debug allowance, and the config says release", "remove one of the two",
     ),
 }
-
-
-def placeholders(text):
-    """The names that a rule's text wants filled in."""
-    return set(re.findall(r"{(\w+)}", text))
 
 
 class Problems:

@@ -36,12 +36,13 @@ class Loader(SystemTest):
         self.assertRegex(console, r"\n\[bulkhead\] loader: Bulkhead's UEFI loader, firmware: UEFI,"
                          r" image at [0-9a-f]+, memory map of \d\d+ entries\n")
         self.assertIn("\n[bulkhead] handed over: RSDP of 36 bytes, random seed of 32 bytes\n", console)
-        self.assertRegex(console, r"\n\[bulkhead\] framebuffer: 1280x800, 32 bits, at [89a-f]\w{7}\n")
+        self.assertRegex(console, r"\n\[bulkhead\] screen: framebuffer 1280x800, 32 bits at [89a-f]\w{7}\n")
 
     def test_without_framebuffer_and_seed(self):
         console = self.reaches_the_refusal(iso("bench"), extra=("-vga", "none"))
         self.assertIn("\n[bulkhead] handed over: RSDP of 36 bytes, random seed of 0 bytes\n", console)
-        self.assertNotIn("framebuffer:", console)
+        self.assertNotIn("screen: framebuffer", console)
+        self.assertIn("\n[bulkhead] screen: the loader gives no framebuffer; ", console)
 
     def test_large_image_from_usb_stick(self):
         stick = self.work / "stick.usb"
