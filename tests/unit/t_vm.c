@@ -53,18 +53,25 @@ static bool end_each_life(struct vcpu_arch *a, struct vcpu_exit *x)
     return true;
 }
 
+/* From power-on until the guest stays off; each exit is source's. Returns how many lives there
+ * were. */
+static unsigned run_with(vcpu_fake_source *source, uint64_t unix_time)
+{
+    vcpu_fake.resets = 0;
+    vcpu_fake.source = source;
+    vm_run(vm, 0, unix_time);
+    vcpu_fake.source = NULL;
+    return vcpu_fake.resets;
+}
+
 /* Run the guest from power-on; each life takes `ticks`. The number of its lives. */
 static unsigned live(uint64_t ticks)
 {
     vm->resets = vm->restarts = 0;
     vm->recorded = 0;
-    vcpu_fake.resets = 0;
     life_ticks = ticks;
-    vcpu_fake.source = end_each_life;
     host_fake_clear_text();
-    vm_run(vm, 0, 1700000000);
-    vcpu_fake.source = NULL;
-    return vcpu_fake.resets;
+    return run_with(end_each_life, 1700000000);
 }
 
 static struct guest_policy restart(uint32_t limit, uint32_t window_s)
@@ -203,11 +210,7 @@ static void test_restart_forgets_and_knows_the_time(void **state)
     (void)state;
     small_vm_config.on_poweroff = restart(2, 0);
     small_vm_config.on_reset = restart(0, 0);
-    vcpu_fake.resets = 0;
-    vcpu_fake.source = look_at_rtc_and_power_off;
-    vm_run(vm, 0, 1700000000);
-    vcpu_fake.source = NULL;
-    assert_int_equal(vcpu_fake.resets, 4);
+    assert_int_equal(run_with(look_at_rtc_and_power_off, 1700000000), 4);
     assert_int_equal(vm->restarts, 2);
     assert_int_equal(vm->resets, 1);
     assert_int_equal(cmos[1], 0);
@@ -240,11 +243,7 @@ static void test_restart_clears_memory_and_devices(void **state)
 {
     (void)state;
     small_vm_config.on_crash = restart(3, 0);
-    vcpu_fake.resets = 0;
-    vcpu_fake.source = dirty_and_crash;
-    vm_run(vm, 0, 0);
-    vcpu_fake.source = NULL;
-    assert_int_equal(vcpu_fake.resets, 4);
+    assert_int_equal(run_with(dirty_and_crash, 0), 4);
 }
 
 static void test_exit_status_is_of_one_life(void **state)
@@ -387,11 +386,7 @@ static void test_files_are_hashed_before_a_restart_too(void **state)
     (void)state;
     use_files();
     small_vm_config.on_crash = restart(0, 0);
-    vcpu_fake.resets = 0;
-    vcpu_fake.source = spoil_and_crash;
-    vm_run(vm, 0, 0);
-    vcpu_fake.source = NULL;
-    assert_int_equal(vcpu_fake.resets, 1);
+    assert_int_equal(run_with(spoil_and_crash, 0), 1);
     assert_int_equal(vm->state, VM_REFUSED);
     assert_int_equal(small_vm_logged("BH066: build/image"), 1);
 }
@@ -529,11 +524,7 @@ static void test_expiry_is_a_crash_for_the_policy(void **state)
 {
     (void)state;
     small_vm_config.on_crash = restart(2, 0);
-    vcpu_fake.resets = 0;
-    vcpu_fake.source = arm_and_hang;
-    vm_run(vm, 0, 0);
-    vcpu_fake.source = NULL;
-    assert_int_equal(vcpu_fake.resets, 3);
+    assert_int_equal(run_with(arm_and_hang, 0), 3);
     assert_int_equal(vm->state, VM_CRASHED);
     assert_int_equal(small_vm_logged("stopped: its watchdog expired"), 3);
     assert_int_equal(status[1], 0);
