@@ -49,7 +49,7 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
     v->nmi_pending |= x->u.exception.lost_nmi;
     if (x->u.exception.lost_irq)
         v->lost_irq = x->u.exception.lost_vector;
-    v->attention = true;
+    v->arch.attention = true;
     vcpu_reflect(&v->arch, x->u.exception.vector);
     return RESUME;
 }
@@ -96,19 +96,22 @@ static enum outcome exit_nmi(struct vcpu *v, const struct vcpu_exit *x)
     return exit_deadline(v, x) == RESUME ? after_interrupt(v) : STOP_VM;
 }
 
-enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x)
+enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
 {
+    struct vcpu *v = vcpu_of(a);
+
+    v->exits[x->kind]++;
     switch (x->kind) {
     case EXIT_CPUID: return exit_cpuid(v);
     case EXIT_PIO: return exit_pio(v, x);
     case EXIT_MMIO: return exit_mmio(v, x);
     case EXIT_APIC_WRITE: platform_after_apic_write(v, x->u.apic_offset); return RESUME;
     case EXIT_EOI: platform_after_eoi(v, x->u.vector); return RESUME;
-    case EXIT_TPR: v->attention = true; return RESUME;
+    case EXIT_TPR: v->arch.attention = true; return RESUME;
     case EXIT_RDMSR: return exit_rdmsr(v);
     case EXIT_WRMSR: return exit_wrmsr(v);
     case EXIT_DEADLINE: return exit_deadline(v, x);
-    case EXIT_IRQ_WINDOW: v->attention = true; return RESUME;
+    case EXIT_IRQ_WINDOW: v->arch.attention = true; return RESUME;
     case EXIT_HOST_IRQ: return exit_host_irq(v, x->u.vector);
     case EXIT_PIO_STRING: return exit_pio_string(v, x);
     case EXIT_CR: return exit_cr(v, x);

@@ -127,7 +127,7 @@ enum outcome exit_string(struct linear *l, const struct insn *in)
             return STOP_VM;
         if (done)
             return RESUME_NEXT;
-        if (v->attention || (l->s.rflags & RFLAGS_TF) != 0)
+        if (v->arch.attention || (l->s.rflags & RFLAGS_TF) != 0)
             break;
     }
     vcpu_skip_bytes(&v->arch, 0); /* an item is done: what a trap flag or STI has to say of it */

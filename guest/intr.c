@@ -46,13 +46,16 @@ static void prepare_irq(struct vcpu *v)
     vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
 }
 
-bool intr_prepare(struct vcpu *v)
+/* Waits if the vCPU is not active. */
+bool vcpu_prepare_entry(struct vcpu_arch *a)
 {
+    struct vcpu *v = vcpu_of(a);
+
     if (v->activity != VCPU_ACTIVE && !ipi_wait(v))
         return false;
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
-    v->attention = false;
+    v->arch.attention = false;
     prepare_nmi(v);
     if (vcpu_delivers_irqs(&v->arch))
         prepare_extint(v);

@@ -89,7 +89,7 @@ static void take_lint0(struct vcpu *bsp)
     bool level = atomic_load(&bsp->vm->intr);
 
     ipi_notice(bsp, lapic_set_lint(&bsp->lapic, 0, level), 0);
-    bsp->attention |= level;
+    bsp->arch.attention |= level;
 }
 
 /* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
@@ -152,7 +152,7 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
         spin_unlock(&v->vm->lock);
         break;
     }
-    v->attention = true; /* priorities may have changed */
+    v->arch.attention = true; /* priorities may have changed */
 }
 
 /*
@@ -308,7 +308,7 @@ void platform_advance(struct vcpu *v)
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
-        v->attention = true;
+        v->arch.attention = true;
     }
     if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
         advance_devices(v, now);
@@ -734,7 +734,7 @@ void platform_set_apic_mode(struct vcpu *v)
 void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
 {
     lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
-    v->attention = true; /* a moment in the past interrupts at once */
+    v->arch.attention = true; /* a moment in the past interrupts at once */
     arm(v);
 }
 
@@ -754,7 +754,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->attention = true;
+    v->arch.attention = true;
     arm(v);
     return ok;
 }
@@ -762,7 +762,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&v->lapic, value);
-    v->attention = true;
+    v->arch.attention = true;
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */
@@ -778,7 +778,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->attention = true;
+    v->arch.attention = true;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;

@@ -22,8 +22,7 @@
 
 /* enter.S has these numbers. */
 _Static_assert(offsetof(struct vcpu_arch, gpr) == 0, "GPR in enter.S");
-_Static_assert(offsetof(struct vcpu_arch, host_rsp) == 128, "VCPU_HOST_RSP in enter.S");
-_Static_assert(offsetof(struct vcpu_arch, launched) == 136, "VCPU_LAUNCHED in enter.S");
+_Static_assert(offsetof(struct vcpu_arch, launched) == 128, "VCPU_LAUNCHED in enter.S");
 
 /* MSRs the hardware switches, or that belong to the guest because the hypervisor has no use for
  * them: no exit. SDM 3C "MSR-Bitmap Address". */
@@ -113,8 +112,7 @@ static void load_vmcs(struct vcpu_arch *a)
     if (failed)
         panic("VMPTRLD of %lx failed", a->vmcs_hpa);
     this_cpu()->loaded = a;
-    a->launched = 0;
-    a->host_rsp = 0;
+    a->launched = false;
 }
 
 struct PACKED invalidate_descriptor {
@@ -192,6 +190,7 @@ void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
     a->entry_info = 0;
+    a->event = false;
     load_vmcs(a);
     vmcs_setup(a, start);
     flush_translations(a);
@@ -210,8 +209,8 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
 
 /* --- run -------------------------------------------------------------------------------------- */
 
-/* VMfail: a control or host field is wrong, and those are ours. */
-static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
+/* VMfail: a control or host field is wrong, and those are ours. From enter.S. */
+NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid)
 {
     uint64_t error = vmread(VMCS_INSTRUCTION_ERROR);
 
@@ -219,7 +218,7 @@ static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
     unsigned found = vmx_explain_entry_failure();
 
     panic("VM entry: %s, VM-instruction error %lu; %u broken checks found, listed above",
-          failure == 1 ? "VMfailInvalid" : "VMfailValid", error, found);
+          invalid ? "VMfailInvalid" : "VMfailValid", error, found);
 }
 
 /* The guest state was refused: the guest made it so, and only the guest ends. */
@@ -240,6 +239,7 @@ static void flush_event(struct vcpu_arch *a)
     if (a->entry_info & INTR_INFO_ERROR)
         vmwrite(VMCS_ENTRY_ERROR_CODE, a->entry_error);
     a->entry_info = 0;
+    a->event = false;
 }
 
 /* Without a TSC-deadline timer the preemption timer is set anew at each entry: it counts down. */
@@ -430,6 +430,10 @@ static void decode_task_switch(struct vcpu_exit *x)
 
 static void decode_rare(struct vcpu_exit *x, uint32_t reason)
 {
+    if ((reason & REASON_ENTRY_FAILED) != 0) {
+        decode_entry_failure(x, reason);
+        return;
+    }
     switch (reason) {
     case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_EXCEPTION_NMI: decode_exception(x); break;
@@ -478,26 +482,6 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
     }
 }
 
-void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
-{
-    if (a->entry_info != 0)
-        flush_event(a);
-    if (a->has_timer)
-        set_preemption_timer(a);
-
-    uint64_t failure = vmx_enter(a);
-
-    if (failure != 0)
-        entry_refused(a, failure);
-
-    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
-
-    if (reason & REASON_ENTRY_FAILED)
-        decode_entry_failure(out, reason);
-    else
-        decode_exit(a, out, reason);
-}
-
 /*
  * What an instruction's end brings besides: RF and the shadow of STI or MOV SS are over, and traps
  * of the debugger come: the single step, and data breakpoints that a MOV SS before held back.
@@ -528,14 +512,44 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
         end_instruction(a, rflags, blocking);
 }
 
-void vcpu_skip(struct vcpu_arch *a)
-{
-    skip(a, vmread(VMCS_EXIT_INSN_LENGTH));
-}
-
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
     skip(a, len);
+}
+
+/*
+ * The two ends of enter.S's loop.
+ *   return  a; NULL: leave vcpu_run
+ */
+struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
+{
+    if (a->before_entry == 0) /* nearly always */
+        return a;
+    if (a->attention && !vcpu_prepare_entry(a))
+        return NULL;
+    if (a->event)
+        flush_event(a);
+    if (a->has_timer)
+        set_preemption_timer(a);
+    return a;
+}
+
+struct vcpu_arch *vmx_exited(struct vcpu_arch *a)
+{
+    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+
+    decode_exit(a, &a->exit, reason);
+    switch (vcpu_handle_exit(a, &a->exit)) {
+    case RESUME: break;
+    case RESUME_NEXT: skip(a, vmread(VMCS_EXIT_INSN_LENGTH)); break;
+    case STOP_VM: return NULL;
+    }
+    return vmx_before_entry(a);
+}
+
+void vcpu_run(struct vcpu_arch *a)
+{
+    vmx_loop(a);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -568,6 +582,7 @@ bool vcpu_can_take_nmi(struct vcpu_arch *a)
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
 {
     a->entry_info = INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector;
+    a->event = true;
 }
 
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
