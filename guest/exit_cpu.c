@@ -24,13 +24,12 @@ static inline enum outcome answer_cpuid(struct vcpu_arch *a, const struct cpuid_
     return RESUME_NEXT;
 }
 
-static enum outcome search_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static NOINLINE enum outcome search_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     struct vcpu_arch *a = &v->arch;
 
     if (leaf < 32 && (CPUID_DYNAMIC >> leaf & 1) != 0)
-        return answer_cpuid(
-            a, cpuid_complete(&v->cpuid, leaf, subleaf, vcpu_get_cr4(a), a->xcr0));
+        return answer_cpuid(a, cpuid_complete(&v->cpuid, leaf, subleaf, vcpu_get_cr4(a), a->xcr0));
     return answer_cpuid(a, cpuid_lookup(&v->cpuid, leaf, subleaf));
 }
 
@@ -61,17 +60,26 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a)
     return RESUME_NEXT;
 }
 
+static NOINLINE enum outcome write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    if (!msr_write(v, msr, value)) {
+        msr_refused(v, msr, true);
+        return exit_refuse(v);
+    }
+    return RESUME_NEXT;
+}
+
 enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a)
 {
     struct vcpu *v = vcpu_of(a);
     uint32_t msr = (uint32_t)a->gpr[RCX];
 
     v->exits[EXIT_WRMSR]++;
-    if (!msr_write(v, msr, edx_eax(v))) {
-        msr_refused(v, msr, true);
-        return exit_refuse(v);
+    if (msr == MSR_TSC_DEADLINE) { /* nearly all of a running guest's */
+        platform_write_tsc_deadline(v, edx_eax(v));
+        return RESUME_NEXT;
     }
-    return RESUME_NEXT;
+    return write_msr(v, msr, edx_eax(v));
 }
 
 bool exit_load_pdptes(struct vcpu *v, uint64_t cr3)

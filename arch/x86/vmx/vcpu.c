@@ -265,7 +265,7 @@ static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
     }
 }
 
-static enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
+static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 {
     uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
     bool in = (q & QUAL_IO_IN) != 0;
@@ -495,8 +495,10 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
  * SDM 3C "Delivery of Pending Debug Exceptions after VM Entry" would lose them where an interrupt
  * is injected; as an event set for the entry they go first.
  */
-static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t blocking)
+static void end_instruction(struct vcpu_arch *a)
 {
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
     uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG);
     uint64_t causes = pending & DEBUG_ENABLED ? pending & DEBUG_CAUSES : 0;
 
@@ -517,7 +519,7 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
     advance(len);
     if (UNLIKELY((rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 ||
                  (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
-        end_instruction(a, rflags, blocking);
+        end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
@@ -540,7 +542,7 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
     return a;
 }
 
-static enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
 {
     decode_exit(a, &a->exit, reason);
     return vcpu_handle_exit(a, &a->exit);
@@ -549,10 +551,10 @@ static enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
 /* Instructions that guests execute often are asked for first, and decoded into registers. */
 static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
 {
-    if (reason == REASON_CPUID)
-        return vcpu_handle_cpuid(a);
     if (reason == REASON_WRMSR)
         return vcpu_handle_wrmsr(a);
+    if (reason == REASON_CPUID)
+        return vcpu_handle_cpuid(a);
     if (reason == REASON_IO)
         return handle_io(a);
     if (reason == REASON_RDMSR)
