@@ -214,6 +214,11 @@ void machine_stop_others(void)
 {
 }
 
+uint64_t cpu_arch_capabilities(void)
+{
+    return host_fake.arch_capabilities;
+}
+
 void cpu_take_interrupts(void)
 {
     if (host_fake.interrupts != NULL)

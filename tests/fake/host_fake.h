@@ -14,6 +14,7 @@
 #define HOST_FAKE_TEXT 0x20000u
 
 struct host_fake {
+    uint64_t arch_capabilities; /* IA32_ARCH_CAPABILITIES */
     uint64_t tsc; /* what RDTSC would give */
 
     /* UART. What was sent is `text`, always NUL-terminated; beyond its size it is dropped. */
