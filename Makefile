@@ -186,6 +186,11 @@ $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
 
 $(GUESTS)/selftest.elf: $(GUESTS)/selftest_cpu.c.o
 
+# The benchmarks also run on a bare machine: GRUB enters them by a Multiboot header.
+BENCH_LIB := $(addprefix $(GUESTS)/,bench_print.c.o bench_entry.S.o devtest/multiboot.S.o)
+$(GUESTS)/bench.elf: $(addprefix $(GUESTS)/,bench_insn.c.o bench_irq.c.o bench_memory.c.o bench_timer.c.o) $(BENCH_LIB)
+$(GUESTS)/bench_smp.elf: $(BENCH_LIB)
+
 # The device test: loaded as a guest, and by GRUB or QEMU on a bare machine.
 DEVTEST := $(patsubst tests/guests/%,$(GUESTS)/devtest/%.o,$(sort $(wildcard tests/guests/*.[cS])))
 
@@ -206,7 +211,8 @@ $(GUESTS)/bulkhead.elf: $(OBJECTS) $(GUESTS)/exitcode.bin tests/config/exitcode.
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/exitcode.yaml build/exitcode/bulkhead.elf
 	$(Q)$(OBJCOPY) --strip-all build/exitcode/bulkhead.elf $@
 
-build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
+# A guest program on the bare machine.
+build/%/bare.iso: $(GUESTS)/%.bin scripts/mkiso
 	@mkdir -p $(@D)
 	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
 
