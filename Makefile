@@ -187,9 +187,8 @@ $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
 $(GUESTS)/selftest.elf: $(GUESTS)/selftest_cpu.c.o
 
 # The benchmarks also run on a bare machine: GRUB enters them by a Multiboot header.
-BENCH_LIB := $(addprefix $(GUESTS)/,bench_print.c.o bench_entry.S.o devtest/multiboot.S.o)
-$(GUESTS)/bench.elf: $(addprefix $(GUESTS)/,bench_insn.c.o bench_irq.c.o bench_memory.c.o bench_timer.c.o) $(BENCH_LIB)
-$(GUESTS)/bench_smp.elf: $(BENCH_LIB)
+$(GUESTS)/bench.elf: $(addprefix $(GUESTS)/,$(addsuffix .o,bench_print.c bench_insn.c bench_irq.c bench_memory.c bench_timer.c \
+                       bench_smp.c bench_entry.S devtest/multiboot.S))
 
 # The device test: loaded as a guest, and by GRUB or QEMU on a bare machine.
 DEVTEST := $(patsubst tests/guests/%,$(GUESTS)/devtest/%.o,$(sort $(wildcard tests/guests/*.[cS])))

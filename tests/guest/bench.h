@@ -172,4 +172,8 @@ void bench_timers(uint64_t tsc_hz); /* bench_timer.c, in xAPIC mode */
 void bench_interrupts_xapic(uint64_t tsc_hz);  /* bench_irq.c: EOI, TPR, IPIs to itself */
 void bench_interrupts_x2apic(uint64_t tsc_hz); /* after that: it enters x2APIC mode */
 
+/* bench_smp.c: start a second CPU, false if there is none; interrupts between the two. */
+bool bench_start_other(void);
+void bench_between_cpus(void);
+
 #endif

@@ -69,21 +69,18 @@ static void print_row(const char *name, bool halted)
     bench_print_distribution(name);
 }
 
-void guest_main(void)
+bool bench_start_other(void)
 {
-    con_setup();
-    pic_setup(0xff, 0xff);
-    trap_set_entry(VECTOR_APIC, bench_isr);
     smp_prepare(START_PAGE);
-    if (!smp_start(OTHER, START_PAGE)) {
-        con_printf("bench_smp: no second CPU\n");
-        power_off();
-    }
+    return smp_start(OTHER, START_PAGE);
+}
+
+void bench_between_cpus(void)
+{
+    trap_set_entry(VECTOR_APIC, bench_isr);
     smp_call(OTHER, enable_apic_there, 0);
     (void)smp_wait(OTHER, CALL_LIMIT);
     enable_apic();
     print_row("ipi-busy", false);
     print_row("ipi-hlt", true);
-    con_printf("bench done\n");
-    power_off();
 }
