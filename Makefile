@@ -258,8 +258,8 @@ build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scrip
 	@echo "  iso   $@"
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
 
-# The same guests under Linux's KVM, the peer to measure with: build/kvm-bench has the bench guest,
-# build/kvm-NAME a Linux with build/initramfs.NAME.cpio.gz.
+# Guests under Linux's KVM, the peer to measure with: build/kvm-NAME has the flat guest
+# tests/guest/NAME.c, or, if there is none, a Linux with build/initramfs.NAME.cpio.gz.
 VMM_SOURCES := tests/kvm/vmm.c $(addprefix devices/,ns16550.c mc146818.c acpi_pm.c pci_host.c) \
                guest/acpi_tables.c guest/load_linux.c
 VMM_OBJECTS := $(patsubst %.c,build/obj-vmm/%.o,$(VMM_SOURCES))
@@ -274,7 +274,7 @@ build/obj-vmm/%.o: %.c | $(SETUP)
 build/obj-vmm/vmm: $(VMM_OBJECTS) $(OBJ)/guest/dsdt.S.o
 	$(Q)gcc -static -o $@ $^
 
-build/kvm-bench/initramfs.gz: $(GUESTS)/bench.bin $(KVM_PARTS)
+build/kvm-%/initramfs.gz: $(GUESTS)/%.bin $(KVM_PARTS)
 	@mkdir -p $(@D)
 	$(Q)$(MAKE_KVM) $<
 
@@ -288,7 +288,7 @@ build/kvm-%/bulkhead.iso: build/kvm-%/initramfs.gz scripts/mkiso
 	@echo "  iso   $@"
 	$(Q)LINUX_CMDLINE="console=ttyS0 quiet mitigations=off tsc_early_khz=50000" scripts/mkiso --linux $(DEPS)/vmlinuz $< $@
 
-.PRECIOUS: build/kvm-%/initramfs.gz
+.PRECIOUS: build/kvm-%/initramfs.gz $(GUESTS)/%.bin
 -include $(VMM_OBJECTS:.o=.d)
 
 .PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf $(GUESTS)/multiboot%.elf
