@@ -69,6 +69,30 @@ static uint32_t bcd_decode(uint32_t bcd)
     return (bcd >> 12) * 1000 + (bcd >> 8 & 15) * 100 + (bcd >> 4 & 15) * 10 + (bcd & 15);
 }
 
+/* Mode 3 with an odd count has halves of different length. */
+static bool is_plain(const struct i8254_channel *c)
+{
+    return c->counting && c->load_at == TIME_NEVER && !c->latched && !c->status_latched &&
+           (c->control & (CONTROL_RW | CONTROL_BCD)) == CONTROL_RW &&
+           (mode(c) != 3 || c->count % 2 == 0);
+}
+
+static uint32_t plain_period(const struct i8254_channel *c)
+{
+    if (!is_plain(c))
+        return 0;
+    if (!is_periodic(c))
+        return COUNT_MAX;
+    return mode(c) == 3 ? c->count / 2 : c->count;
+}
+
+/* After everything that may change one of the above. */
+static void set_plain(struct i8254_channel *c)
+{
+    c->plain = plain_period(c);
+    c->step = mode(c) == 3;
+}
+
 /* Pulses counted from `count` up to `pulse`. */
 static uint64_t elapsed(const struct i8254_channel *c, uint64_t pulse)
 {
@@ -227,16 +251,16 @@ static void set_deadline(struct i8254 *p, uint64_t now)
 
 static uint64_t pulse_at(const struct i8254 *p, uint64_t now)
 {
-    uint64_t pulse = now > p->epoch ? ratio_ticks(p->clock, now - p->epoch) : 0;
-
-    return pulse > p->pulse ? pulse : p->pulse;
+    return ratio_ticks(p->clock, (now > p->now ? now : p->now) - p->epoch);
 }
 
-/* The counter settled at `now`; p->pulse is then that moment. */
+/* The counter settled at `now`; p->pulse is then that moment. set_plain() is the caller's. */
 static struct i8254_channel *settled(struct i8254 *p, unsigned channel, uint64_t now)
 {
     uint64_t rises;
 
+    if (now > p->now)
+        p->now = now;
     p->pulse = pulse_at(p, now);
     rises = settle(&p->channel[channel], p->pulse);
     if (channel == 0)
@@ -250,7 +274,7 @@ uint64_t i8254_advance(struct i8254 *p, uint64_t now)
 
     if (now < p->deadline)
         return 0;
-    (void)settled(p, 0, now);
+    set_plain(settled(p, 0, now));
     edges = p->edges;
     p->edges = 0;
     p->deadline = find_deadline(p);
@@ -445,7 +469,13 @@ static uint8_t read_nmi_status(struct i8254 *p, uint64_t now)
                      (out(c, p->pulse) ? NMI_OUT_2 : 0u));
 }
 
-uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
+static void set_all_plain(struct i8254 *p)
+{
+    for (unsigned i = 0; i < I8254_CHANNELS; i++)
+        set_plain(&p->channel[i]);
+}
+
+static uint8_t read_register(struct i8254 *p, uint16_t port, uint64_t now)
 {
     switch (port) {
     case I8254_COUNTER_0:
@@ -456,7 +486,15 @@ uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
     return 0xff;
 }
 
-void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
+uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
+{
+    uint8_t value = read_register(p, port, now);
+
+    set_all_plain(p);
+    return value;
+}
+
+static void write_register(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
 {
     switch (port) {
     case I8254_COUNTER_0:
@@ -465,6 +503,12 @@ void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
     case I8254_CONTROL: write_command(p, value, now); break;
     case I8254_NMI_STATUS: write_nmi_control(p, value, now); break;
     }
+}
+
+void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
+{
+    write_register(p, port, value, now);
+    set_all_plain(p);
 }
 
 bool i8254_out(const struct i8254 *p, unsigned channel, uint64_t now)
@@ -498,10 +542,12 @@ void i8254_reset(struct i8254 *p, uint64_t tsc_hz, uint64_t now)
     *p = (struct i8254){
         .clock = ratio_make(tsc_hz, I8254_HZ),
         .epoch = now,
+        .now = now,
     };
     reset_channel(&p->channel[0], CONTROL_RW | 3u << 1, COUNT_MAX, true);
     reset_channel(&p->channel[1], RW_LOW | 2u << 1, REFRESH_PULSES, true);
     reset_channel(&p->channel[2], CONTROL_RW | 3u << 1, COUNT_MAX, false);
+    set_all_plain(p);
     p->deadline = find_deadline(p);
 }
 
@@ -540,9 +586,10 @@ bool i8254_ok(const struct i8254 *p)
         const struct i8254_channel *c = &p->channel[i];
         bool gate = i < 2 || (p->nmi_control & NMI_GATE_2) != 0;
 
-        if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate)
+        if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate ||
+            c->plain != plain_period(c) || c->step != (mode(c) == 3))
             return false;
     }
-    return (p->nmi_control & ~NMI_STORED) == 0 &&
+    return (p->nmi_control & ~NMI_STORED) == 0 && p->pulse <= pulse_at(p, p->now) &&
            (p->edges != 0 || p->deadline == find_deadline(p));
 }

@@ -50,6 +50,8 @@ struct i8254_channel {
     uint64_t rises;   /* rising edges of OUT since the load that were reported */
     uint32_t count;   /* CE as loaded or as stopped, 1..65536 */
     uint32_t reload;  /* CR, 1..65536 */
+    uint32_t plain;   /* for i8254_read_plain: pulses until the count is the same again; 0: none */
+    uint8_t step;     /* and counted down by a pulse: 1 << step */
     uint16_t latch;   /* output latch, if latched */
     uint8_t control;  /* last control word [5:0]: RW, M, BCD; RW is not 0 */
     uint8_t status;   /* status latch, if status_latched */
@@ -68,7 +70,8 @@ struct i8254_channel {
 struct i8254 {
     struct ratio clock; /* guest TSC ticks to clock pulses */
     uint64_t epoch;     /* guest TSC at pulse 0 */
-    uint64_t pulse;     /* latest pulse seen: time does not run backwards */
+    uint64_t now;       /* latest guest time seen: time does not run backwards */
+    uint64_t pulse;     /* latest pulse that the counters were looked at in detail */
     uint64_t deadline;  /* i8254_deadline() */
     uint64_t edges;     /* rising edges of OUT0 not yet returned by i8254_advance */
     struct i8254_channel channel[I8254_CHANNELS];
@@ -89,6 +92,31 @@ void i8254_reset(struct i8254 *p, uint64_t tsc_hz, uint64_t now);
  *   return  the register; FFH for 43H, which cannot be read, and for any other port
  */
 uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now);
+
+/*
+ * The same for counters 0..2 where there is nothing but a number to be told: one that runs with a
+ * count of two bytes in binary, with no latch and no new count waiting.
+ *   channel  0..2
+ *   return   the byte; -1: it is not that simple
+ */
+static inline int i8254_read_plain(struct i8254 *p, unsigned channel, uint64_t now)
+{
+    struct i8254_channel *c = &p->channel[channel];
+    unsigned high = c->read_high;
+    uint64_t pulses;
+    uint32_t count;
+
+    if (c->plain == 0)
+        return -1;
+    if (now > p->now)
+        p->now = now;
+    else
+        now = p->now;
+    pulses = ratio_ticks(p->clock, now - p->epoch) - c->start;
+    count = c->count - ((uint32_t)(pulses % c->plain) << c->step);
+    c->read_high = high == 0;
+    return (uint8_t)(count >> 8 * high);
+}
 
 /*
  * Guest write of one byte; may change i8254_deadline.

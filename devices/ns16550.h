@@ -20,6 +20,9 @@
 #include "lib/ratio.h"
 
 #define NS16550_FIFO_LEN 16u
+#define NS16550_LSR      5u /* the register that is polled */
+#define NS16550_LSR_IDLE 0x60u /* [6] TEMT, [5] THRE */
+#define NS16550_LSR_DR   0x01u /* [0] data ready */
 
 struct ns16550 {
     struct ratio clock;     /* guest TSC ticks to ticks of the crystal */
@@ -60,6 +63,17 @@ void ns16550_reset(struct ns16550 *u, uint64_t tsc_hz);
  * Source: PC16550D data sheet, "Summary of Registers".
  */
 uint8_t ns16550_read(struct ns16550 *u, unsigned reg, uint64_t now);
+
+/*
+ * The same for NS16550_LSR where that changes nothing, and nothing waits for ns16550_tx_take.
+ *   return  the register; -1 in all other states
+ */
+static inline int ns16550_peek_lsr(const struct ns16550 *u)
+{
+    if ((u->errors | u->tx_count | u->rx_breaks) != 0)
+        return -1;
+    return u->rx_count != 0 ? NS16550_LSR_IDLE | NS16550_LSR_DR : NS16550_LSR_IDLE;
+}
 
 /*
  * The guest writes a register; arguments as for ns16550_read. A byte written while the transmitter

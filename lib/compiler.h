@@ -10,4 +10,7 @@
 #define PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
 #define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
 
+/* A function of its own: its caller saves no registers for it where it is not called. */
+#define NOINLINE    __attribute__((noinline))
+
 #endif
