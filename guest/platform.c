@@ -76,22 +76,6 @@ void platform_rtc_irq(struct vcpu *self)
         platform_set_irq(self, 8, mc146818_irq(&self->vm->rtc));
 }
 
-/* Of this core's own local APIC; without the lock. */
-static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
-{
-    switch (effect->kind) {
-    case LAPIC_EFFECT_NONE: break;
-    case LAPIC_EFFECT_IPI: ipi_deliver(v, &effect->msg, v->lapic.id); break;
-    case LAPIC_EFFECT_EOI:
-        spin_lock(&v->vm->lock);
-        ioapic_eoi(&v->vm->ioapic, effect->vector);
-        ioapic_flush(v);
-        spin_unlock(&v->vm->lock);
-        break;
-    }
-    v->arch.attention = true; /* priorities may have changed */
-}
-
 /*
  * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
  * the pair has by then: without a request it answers with its spurious vector.
@@ -107,9 +91,30 @@ bool platform_extint_waiting(const struct vcpu *v)
     return v->lost_irq != 0 || i8259_waiting(v);
 }
 
-bool platform_irq_waiting(const struct vcpu *v)
+/*
+ * The guest changed its local APIC. Where software delivers, only what is waiting can need
+ * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ */
+static void lapic_changed(struct vcpu *v)
 {
-    return platform_extint_waiting(v) || lapic_pending(&v->lapic) >= 0;
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
+        v->arch.attention = true;
+}
+
+/* Of this core's own local APIC; without the lock. */
+static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
+{
+    switch (effect->kind) {
+    case LAPIC_EFFECT_NONE: break;
+    case LAPIC_EFFECT_IPI: ipi_deliver(v, &effect->msg, v->lapic.id); break;
+    case LAPIC_EFFECT_EOI:
+        spin_lock(&v->vm->lock);
+        ioapic_eoi(&v->vm->ioapic, effect->vector);
+        ioapic_flush(v);
+        spin_unlock(&v->vm->lock);
+        break;
+    }
+    lapic_changed(v);
 }
 
 static int i8259_take(struct vcpu *v)
@@ -125,7 +130,7 @@ static int i8259_take(struct vcpu *v)
     return vector;
 }
 
-int platform_irq_ack(struct vcpu *v)
+int platform_extint_ack(struct vcpu *v)
 {
     int vector = v->lost_irq;
 
@@ -133,11 +138,7 @@ int platform_irq_ack(struct vcpu *v)
         v->lost_irq = 0;
         return vector;
     }
-    if (i8259_waiting(v))
-        return i8259_take(v);
-    vector = lapic_pending(&v->lapic);
-    lapic_ack(&v->lapic, vector);
-    return vector;
+    return i8259_waiting(v) ? i8259_take(v) : -1;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -148,15 +149,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
-static void arm(struct vcpu *v)
+static inline void arm(struct vcpu *v)
 {
-    uint64_t start = v->vm->tsc_start;
     uint64_t next = lapic_deadline(&v->lapic);
+    uint64_t host;
 
     if (v->index == 0)
         next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
-    /* A moment beyond the end of the host's TSC never comes. */
-    vcpu_set_deadline(&v->arch, next >= TIME_NEVER - start ? TIME_NEVER : next + start);
+    if (__builtin_add_overflow(next, v->vm->tsc_start, &host))
+        host = TIME_NEVER; /* beyond the end of the host's TSC */
+    vcpu_set_deadline(&v->arch, host);
 }
 
 /* The same after a device changed; the lock is held. */
@@ -374,17 +376,26 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     spin_unlock(&vm->lock);
 }
 
-void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (offset == LAPIC_EOI_OFFSET)
+        lapic_eoi(&v->lapic, &effect);
+    else
+        lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
+    lapic_effect(v, &effect);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
+}
+
+void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+{
     if (!is_lapic(v, gpa, size)) {
         shared_write(v, gpa, size, value);
     } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm),
-                    &effect);
-        lapic_effect(v, &effect);
-        arm(v);
+        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
     }
 }
 
@@ -393,10 +404,12 @@ void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
 void platform_after_apic_write(struct vcpu *v, unsigned offset)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
     lapic_after_write(&v->lapic, offset, vm_now(v->vm), &effect);
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
 }
 
 void platform_after_eoi(struct vcpu *v, uint8_t vector)
@@ -418,21 +431,49 @@ void platform_set_apic_mode(struct vcpu *v)
     vcpu_set_apic_mode(&v->arch, mode);
 }
 
-void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
+static inline void write_deadline(struct vcpu *v, uint64_t moment)
 {
-    lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
-    v->arch.attention = true; /* a moment in the past interrupts at once */
-    arm(v);
+    lapic_write_tsc_deadline(&v->lapic, moment);
+    arm(v); /* a moment in the past is due as soon as the guest goes on */
+}
+
+/* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
+static uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
+{
+    uint64_t now = vm_now(v->vm);
+    uint64_t guest_now = now + v->tsc_skew;
+
+    if (tsc <= guest_now)
+        return now;
+    return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
+}
+
+static NOINLINE void write_skewed_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    write_deadline(v, guest_tsc == 0 ? 0 : time_of_tsc(v, guest_tsc));
+}
+
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    v->tsc_deadline = guest_tsc;
+    if (UNLIKELY(v->tsc_skew != 0))
+        write_skewed_deadline(v, guest_tsc);
+    else
+        write_deadline(v, guest_tsc);
 }
 
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
+        lapic_eoi(&v->lapic, &effect);
+    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
     return true;
 }
 
@@ -449,7 +490,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&v->lapic, value);
-    v->arch.attention = true;
+    lapic_changed(v);
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */

@@ -331,14 +331,9 @@ bool port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 
 /* --- the exit --------------------------------------------------------------------------------- */
 
-static uint8_t *al(struct vcpu *v)
-{
-    return (uint8_t *)&v->arch.gpr[RAX];
-}
-
 /*
- * exit_pio() itself calls nothing: what guests ask for all the time is answered in it, with no
- * register saved. The rest is behind one of these.
+ * vcpu_handle_in() itself calls nothing: what guests ask for all the time is answered in it, with
+ * no register saved. The rest is behind one of these.
  */
 static NOINLINE enum outcome read_exit(struct vcpu *v, uint16_t port, unsigned size)
 {
@@ -394,7 +389,7 @@ static inline int peek_uart(struct vm *vm)
     int value = -1;
 
     spin_lock(&vm->lock);
-    if (ring_used(&vm->console_rx) == 0) /* else read: bytes move then */
+    if (ring_used(&vm->console_rx) == 0) /* else bytes move when it is read */
         value = ns16550_peek_lsr(&vm->uart);
     spin_unlock(&vm->lock);
     return value;
@@ -418,20 +413,26 @@ static inline enum outcome read_byte_exit(struct vcpu *v, uint16_t port)
     }
     if (value < 0)
         return read_exit(v, port, 1);
-    *al(v) = (uint8_t)value;
+    *(uint8_t *)&v->arch.gpr[RAX] = (uint8_t)value; /* AL */
     return RESUME_NEXT;
 }
 
-enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x)
+enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size)
 {
-    uint16_t port = x->u.pio.port;
-    unsigned size = x->u.pio.size;
+    struct vcpu *v = vcpu_of(a);
 
-    if (!x->u.pio.in)
-        return port == POST_PORT && size == 1 ? RESUME_NEXT : write_exit(v, port, size);
+    v->exits[EXIT_PIO]++;
     if (size == 1)
         return read_byte_exit(v, port);
     if (port == PM_BASE + ACPI_PM_TMR && size == 4)
         return pm_timer_exit(v);
     return read_exit(v, port, size);
+}
+
+enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size)
+{
+    struct vcpu *v = vcpu_of(a);
+
+    v->exits[EXIT_PIO]++;
+    return port == POST_PORT && size == 1 ? RESUME_NEXT : write_exit(v, port, size);
 }

@@ -13,13 +13,9 @@ void vcpu_loop(struct vcpu *v);
 /* Do what other cores asked of this vCPU; interrupts that came before it ran are in here, too. */
 void exit_take_requests(struct vcpu *v);
 
-/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c, exit_task.c, port.c. */
-enum outcome exit_cpuid(struct vcpu *v);
-enum outcome exit_rdmsr(struct vcpu *v);
-enum outcome exit_wrmsr(struct vcpu *v);
+/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c, exit_task.c. */
 enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_xsetbv(struct vcpu *v);
-enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_task_switch(struct vcpu *v, const struct vcpu_exit *x);

@@ -305,9 +305,16 @@ void vcpu_run(struct vcpu_arch *a);
  * What the policy (guest/) gives to vcpu_run: found by the linker, so that the loop of entries and
  * exits needs neither a pointer nor registers saved for a return.
  *
- * vcpu_handle_exit(): an exit; the answer is what happens next.
+ * vcpu_handle_cpuid() and so on: an exit by that instruction; the answer is what happens next.
+ *   port, size  of IN and OUT, not of their string forms; 1, 2 or 4 bytes
+ * vcpu_handle_exit(): every other exit.
  * vcpu_prepare_entry(): before an entry, if a->attention is set; false: the VM stops.
  */
+enum outcome vcpu_handle_cpuid(struct vcpu_arch *a);
+enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a);
+enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
+enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
+enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
 bool vcpu_prepare_entry(struct vcpu_arch *a);
 

@@ -221,6 +221,21 @@ static void run_once(struct vcpu_arch *a, struct vcpu_exit *out)
     scripted_exit(a, out);
 }
 
+static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
+{
+    if (x->kind == EXIT_CPUID)
+        return vcpu_handle_cpuid(a);
+    if (x->kind == EXIT_RDMSR)
+        return vcpu_handle_rdmsr(a);
+    if (x->kind == EXIT_WRMSR)
+        return vcpu_handle_wrmsr(a);
+    if (x->kind == EXIT_PIO && x->u.pio.in)
+        return vcpu_handle_in(a, x->u.pio.port, x->u.pio.size);
+    if (x->kind == EXIT_PIO)
+        return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
+    return vcpu_handle_exit(a, x);
+}
+
 void vcpu_run(struct vcpu_arch *a)
 {
     for (;;) {
@@ -229,7 +244,7 @@ void vcpu_run(struct vcpu_arch *a)
         if (a->attention && !vcpu_prepare_entry(a))
             return;
         run_once(a, &x);
-        switch (vcpu_handle_exit(a, &x)) {
+        switch (handle(a, &x)) {
         case RESUME: break;
         case RESUME_NEXT: skip(a); break;
         case STOP_VM: return;

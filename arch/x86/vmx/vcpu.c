@@ -265,21 +265,33 @@ static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
     }
 }
 
-static void decode_io(struct vcpu_exit *x)
+static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
+{
+    uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
+    bool in = (q & QUAL_IO_IN) != 0;
+
+    a->exit = (struct vcpu_exit){
+        .kind = EXIT_PIO_STRING,
+        .hw_reason = REASON_IO,
+        .u.pio = {.port = (uint16_t)(q >> 16),
+                  .size = (uint8_t)((q & QUAL_IO_SIZE) + 1),
+                  .in = in,
+                  .rep = (q & QUAL_IO_REP) != 0,
+                  .address_size = (uint8_t)(2u << field_get(info, INSN_INFO_ASIZE)),
+                  .segment = in ? 0 : (uint8_t)field_get(info, INSN_INFO_SEGMENT)},
+    };
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+static inline enum outcome handle_io(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    uint16_t port = (uint16_t)(q >> 16);
+    unsigned size = (unsigned)(q & QUAL_IO_SIZE) + 1;
 
-    x->kind = q & QUAL_IO_STRING ? EXIT_PIO_STRING : EXIT_PIO;
-    x->u.pio.port = (uint16_t)(q >> 16);
-    x->u.pio.size = (uint8_t)((q & QUAL_IO_SIZE) + 1);
-    x->u.pio.in = (q & QUAL_IO_IN) != 0;
-    if (x->kind == EXIT_PIO)
-        return;
-    x->u.pio.rep = (q & QUAL_IO_REP) != 0;
-    uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
-
-    x->u.pio.address_size = (uint8_t)(2u << field_get(info, INSN_INFO_ASIZE));
-    x->u.pio.segment = x->u.pio.in ? 0 : (uint8_t)field_get(info, INSN_INFO_SEGMENT);
+    if (UNLIKELY((q & QUAL_IO_STRING) != 0))
+        return handle_io_string(a, q);
+    return (q & QUAL_IO_IN) != 0 ? vcpu_handle_in(a, port, size) : vcpu_handle_out(a, port, size);
 }
 
 static void decode_cr(struct vcpu_exit *x)
@@ -358,10 +370,9 @@ static bool in_64bit_code(void)
 
 static inline void advance(uint64_t len)
 {
-    uint64_t from = vmread(VMCS_GUEST_RIP);
-    uint64_t to = from + len;
+    uint64_t to = vmread(VMCS_GUEST_RIP) + len;
 
-    if (((from ^ to) >> 32) != 0 && !in_64bit_code())
+    if (UNLIKELY((uint32_t)to < len) && !in_64bit_code())
         to = (uint32_t)to; /* EIP wraps */
     vmwrite(VMCS_GUEST_RIP, to);
 }
@@ -446,7 +457,7 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
         x->kind = EXIT_EOI;
         x->u.vector = (uint8_t)vmread(VMCS_EXIT_QUALIFICATION);
         break;
-    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
+    case REASON_CR: decode_cr(x); break;
     case REASON_WBINVD:
     case REASON_INVD: x->kind = EXIT_NOP; break;
     case REASON_RDPMC: x->kind = EXIT_RDPMC; break;
@@ -465,14 +476,10 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
 {
     x->hw_reason = reason;
     switch (reason) {
-    case REASON_CPUID: x->kind = EXIT_CPUID; break;
-    case REASON_IO: decode_io(x); break;
-    case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_EXTERNAL_IRQ: decode_host_irq(a, x); break;
-    case REASON_RDMSR: x->kind = EXIT_RDMSR; break;
-    case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
+    case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_CR: decode_cr(x); break;
+    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
     case REASON_APIC_WRITE:
         x->kind = EXIT_APIC_WRITE;
         x->u.apic_offset = (uint16_t)(vmread(VMCS_EXIT_QUALIFICATION) & QUAL_APIC_OFFSET);
@@ -488,8 +495,10 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
  * SDM 3C "Delivery of Pending Debug Exceptions after VM Entry" would lose them where an interrupt
  * is injected; as an event set for the entry they go first.
  */
-static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t blocking)
+static void end_instruction(struct vcpu_arch *a)
 {
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
     uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG);
     uint64_t causes = pending & DEBUG_ENABLED ? pending & DEBUG_CAUSES : 0;
 
@@ -508,8 +517,9 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
     uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
 
     advance(len);
-    if ((rflags & (RFLAGS_TF | RFLAGS_RF)) | (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)))
-        end_instruction(a, rflags, blocking);
+    if (UNLIKELY((rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 ||
+                 (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+        end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
@@ -523,8 +533,6 @@ void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
  */
 struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
 {
-    if (a->before_entry == 0) /* nearly always */
-        return a;
     if (a->attention && !vcpu_prepare_entry(a))
         return NULL;
     if (a->event)
@@ -534,17 +542,35 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
     return a;
 }
 
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
+{
+    decode_exit(a, &a->exit, reason);
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+/* Instructions that guests execute often are asked for first, and decoded into registers. */
+static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
+{
+    if (reason == REASON_WRMSR)
+        return vcpu_handle_wrmsr(a);
+    if (reason == REASON_CPUID)
+        return vcpu_handle_cpuid(a);
+    if (reason == REASON_IO)
+        return handle_io(a);
+    if (reason == REASON_RDMSR)
+        return vcpu_handle_rdmsr(a);
+    return handle_other(a, reason);
+}
+
 struct vcpu_arch *vmx_exited(struct vcpu_arch *a)
 {
-    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+    enum outcome outcome = handle(a, (uint32_t)vmread(VMCS_EXIT_REASON));
 
-    decode_exit(a, &a->exit, reason);
-    switch (vcpu_handle_exit(a, &a->exit)) {
-    case RESUME: break;
-    case RESUME_NEXT: skip(a, vmread(VMCS_EXIT_INSN_LENGTH)); break;
-    case STOP_VM: return NULL;
-    }
-    return vmx_before_entry(a);
+    if (outcome == RESUME_NEXT)
+        skip(a, vmread(VMCS_EXIT_INSN_LENGTH));
+    else if (outcome == STOP_VM)
+        return NULL;
+    return a->before_entry == 0 ? a : vmx_before_entry(a);
 }
 
 void vcpu_run(struct vcpu_arch *a)
