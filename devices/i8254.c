@@ -325,7 +325,7 @@ static void write_control(struct i8254 *p, unsigned channel, uint8_t value, uint
     c->reload = modulus(c);
     c->load_at = TIME_NEVER;
     c->write_high = false;
-    c->read_high = false;
+    c->read_at = 0;
     c->latched = false;
     c->status_latched = false;
     c->armed = false;
@@ -405,7 +405,7 @@ static uint8_t read_count(struct i8254 *p, unsigned channel, uint64_t now)
 {
     struct i8254_channel *c = settled(p, channel, now);
     uint16_t value = c->latched ? c->latch : read_element(c, p->pulse);
-    bool high = c->read_high || (c->control & CONTROL_RW) == RW_HIGH;
+    unsigned at = (c->control & CONTROL_RW) == RW_HIGH ? 8 : c->read_at;
     bool two_bytes = (c->control & CONTROL_RW) == CONTROL_RW;
 
     if (c->status_latched) {
@@ -413,10 +413,10 @@ static uint8_t read_count(struct i8254 *p, unsigned channel, uint64_t now)
         return c->status;
     }
     if (two_bytes)
-        c->read_high = !c->read_high;
-    if (!c->read_high)
+        c->read_at ^= 8;
+    if (c->read_at == 0)
         c->latched = false;
-    return (uint8_t)(high ? value >> 8 : value);
+    return (uint8_t)(value >> at);
 }
 
 /* "Gate": stops modes 0 and 4, stops and restarts 2 and 3, starts 1 and 5; settled. */
@@ -570,7 +570,8 @@ static bool progress_ok(const struct i8254_channel *c)
     if (!c->loaded && (c->elapsed != 0 || c->rises != 0))
         return false;
     return (c->armed || (c->null_count && !c->loaded && c->load_at == TIME_NEVER)) &&
-           (c->write_high || c->read_high ? (c->control & CONTROL_RW) == CONTROL_RW : true);
+           (c->read_at & ~8u) == 0 &&
+           (c->write_high || c->read_at != 0 ? (c->control & CONTROL_RW) == CONTROL_RW : true);
 }
 
 /* Counting began in the past, and no more edges were reported than there were. */

@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/compiler.h"
 #include "lib/ratio.h"
 
 #define I8254_HZ         1193182u
@@ -57,7 +58,7 @@ struct i8254_channel {
     uint8_t status;   /* status latch, if status_latched */
     uint8_t low;      /* first byte written of a two-byte count */
     bool write_high;  /* next write is the second byte */
-    bool read_high;   /* next read is the second byte */
+    uint8_t read_at;  /* the bit from which on the next read shows: 8 for the second byte, else 0 */
     bool latched;     /* counter latch command or read-back: count not yet read */
     bool status_latched;
     bool armed;      /* a count was written since the control word */
@@ -102,20 +103,19 @@ uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now);
 static inline int i8254_read_plain(struct i8254 *p, unsigned channel, uint64_t now)
 {
     struct i8254_channel *c = &p->channel[channel];
-    unsigned high = c->read_high;
     uint64_t pulses;
     uint32_t count;
 
-    if (c->plain == 0)
+    if (UNLIKELY(c->plain == 0))
         return -1;
-    if (now > p->now)
+    if (LIKELY(now > p->now))
         p->now = now;
     else
         now = p->now;
     pulses = ratio_ticks(p->clock, now - p->epoch) - c->start;
-    count = c->count - ((uint32_t)(pulses % c->plain) << c->step);
-    c->read_high = high == 0;
-    return (uint8_t)(count >> 8 * high);
+    count = (c->count - ((uint32_t)(pulses % c->plain) << c->step)) >> c->read_at;
+    c->read_at ^= 8;
+    return (uint8_t)count;
 }
 
 /*

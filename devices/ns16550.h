@@ -47,6 +47,7 @@ struct ns16550 {
     bool thre_pending; /* the THRE interrupt has not been acknowledged */
     bool timed_out;    /* the character timeout interrupt is pending */
     bool irq;          /* ns16550_irq() */
+    uint8_t lsr;       /* what LSR reads now */
 };
 
 /*
@@ -70,9 +71,7 @@ uint8_t ns16550_read(struct ns16550 *u, unsigned reg, uint64_t now);
  */
 static inline int ns16550_peek_lsr(const struct ns16550 *u)
 {
-    if ((u->errors | u->tx_count | u->rx_breaks) != 0)
-        return -1;
-    return u->rx_count != 0 ? NS16550_LSR_IDLE | NS16550_LSR_DR : NS16550_LSR_IDLE;
+    return (u->lsr & ~NS16550_LSR_DR) == NS16550_LSR_IDLE ? u->lsr : -1;
 }
 
 /*

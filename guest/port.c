@@ -59,7 +59,7 @@ static const uint8_t port_map[0xd00] = {
  * The config's own devices have no fixed place, and lie where no other device of the guest is: at
  * the ports of fw_cfg, too, if it has none.
  */
-static enum port_device port_device(const struct vm *vm, uint16_t port)
+static inline enum port_device port_device(const struct vm *vm, uint16_t port)
 {
     enum port_device d = port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
 
@@ -395,26 +395,41 @@ static inline int peek_uart(struct vm *vm)
     return value;
 }
 
-static inline enum outcome read_byte_exit(struct vcpu *v, uint16_t port)
+static inline enum outcome tell_byte(struct vcpu *v, uint16_t port, int value)
 {
-    struct vm *vm = v->vm;
-    int value = -1;
-
-    switch (port) {
-    case I8254_COUNTER_0: value = peek_counter(vm, 0); break;
-    case I8254_COUNTER_2: value = peek_counter(vm, 2); break;
-    case I8259_MASTER_DATA: value = peek_i8259(vm, I8259_MASTER_DATA); break;
-    case I8259_SLAVE_DATA: value = peek_i8259(vm, I8259_SLAVE_DATA); break;
-    case COM1 + NS16550_LSR: value = peek_uart(vm); break;
-    default:
-        if (port_device(vm, port) == PORT_NONE)
-            value = (int)unclaimed_read(vm, 1);
-        break;
-    }
-    if (value < 0)
+    if (UNLIKELY(value < 0))
         return read_exit(v, port, 1);
     *(uint8_t *)&v->arch.gpr[RAX] = (uint8_t)value; /* AL */
     return RESUME_NEXT;
+}
+
+static NOINLINE enum outcome other_byte_exit(struct vcpu *v, uint16_t port)
+{
+    struct vm *vm = v->vm;
+    enum port_device d = port_device(vm, port);
+    int value = -1;
+
+    if (d == PORT_NONE)
+        value = (int)unclaimed_read(vm, 1);
+    else if (d == PORT_I8254 && port <= I8254_COUNTER_2)
+        value = peek_counter(vm, port - I8254_COUNTER_0);
+    else if (port == I8259_SLAVE_DATA)
+        value = peek_i8259(vm, port);
+    return tell_byte(v, port, value);
+}
+
+/* Those of the bytes that are read most are asked for before the map of ports is. */
+static inline enum outcome read_byte_exit(struct vcpu *v, uint16_t port)
+{
+    struct vm *vm = v->vm;
+
+    if (port == I8254_COUNTER_0)
+        return tell_byte(v, port, peek_counter(vm, 0));
+    if (port == COM1 + NS16550_LSR)
+        return tell_byte(v, port, peek_uart(vm));
+    if (port == I8259_MASTER_DATA)
+        return tell_byte(v, port, peek_i8259(vm, I8259_MASTER_DATA));
+    return other_byte_exit(v, port);
 }
 
 enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size)

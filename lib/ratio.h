@@ -73,11 +73,11 @@ static inline struct ratio ratio_make(uint64_t from_hz, uint64_t to_hz)
  */
 static inline uint64_t ratio_ticks(struct ratio r, uint64_t t)
 {
+    uint64_t below = ratio_mul_high(t, r.mul_lo);
     uint128_t product = (uint128_t)t * r.mul;
-    uint64_t low;
+    uint64_t low = (uint64_t)product + below;
 
-    return (uint64_t)(product >> 64) +
-           __builtin_add_overflow((uint64_t)product, ratio_mul_high(t, r.mul_lo), &low);
+    return (uint64_t)(product >> 64) + (low < below);
 }
 
 /*

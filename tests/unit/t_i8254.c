@@ -1294,7 +1294,8 @@ static void test_invariant_sees_broken_counters(void **state)
     ASSERT_BROKEN(2, (c->armed = false, c->loaded = false));
     ASSERT_BROKEN(2, (c->armed = false, c->loaded = false, c->null_count = true, c->load_at = 60));
     ASSERT_BROKEN(1, c->write_high = true); /* of a count of one byte */
-    ASSERT_BROKEN(1, c->read_high = true);
+    ASSERT_BROKEN(1, c->read_at = 8);
+    ASSERT_BROKEN(0, c->read_at = 1);
 }
 
 static void test_invariant_sees_broken_times(void **state)
