@@ -137,11 +137,6 @@ bool acpi_pm_sci(const struct acpi_pm *p)
     return (p->status & p->enable) != 0;
 }
 
-uint64_t acpi_pm_deadline(const struct acpi_pm *p)
-{
-    return p->deadline;
-}
-
 void acpi_pm_advance(struct acpi_pm *p, uint64_t now)
 {
     latch_timer_status(p, now);

@@ -83,7 +83,10 @@ void acpi_pm_power_button(struct acpi_pm *p);
 bool acpi_pm_sci(const struct acpi_pm *p);
 
 /* When acpi_pm_advance must be called at the latest; TIME_NEVER unless TMR_EN waits for TMR_STS. */
-uint64_t acpi_pm_deadline(const struct acpi_pm *p);
+static inline uint64_t acpi_pm_deadline(const struct acpi_pm *p)
+{
+    return p->deadline;
+}
 
 /* Time has come to `now`: sets TMR_STS if the timer's highest bit has changed. */
 void acpi_pm_advance(struct acpi_pm *p, uint64_t now);

@@ -36,22 +36,22 @@
 
 #define COUNT_MAX          65536u /* what a count of 0 stands for */
 
-static unsigned mode(const struct i8254_channel *c)
+static uint8_t mode_of(uint8_t control)
 {
-    unsigned m = (c->control & CONTROL_MODE) >> 1;
+    unsigned m = (control & CONTROL_MODE) >> 1;
 
-    return m > 5 ? m - 4 : m;
+    return (uint8_t)(m > 5 ? m - 4 : m);
 }
 
 static bool is_periodic(const struct i8254_channel *c)
 {
-    return mode(c) == 2 || mode(c) == 3;
+    return (c->mode & 6) == 2;
 }
 
 /* Modes 1 and 5: the gate starts the counter, and its level does not matter. */
 static bool is_triggered(const struct i8254_channel *c)
 {
-    return mode(c) == 1 || mode(c) == 5;
+    return (c->mode & 3) == 1;
 }
 
 static uint32_t modulus(const struct i8254_channel *c)
@@ -74,7 +74,7 @@ static bool is_plain(const struct i8254_channel *c)
 {
     return c->counting && c->load_at == TIME_NEVER && !c->latched && !c->status_latched &&
            (c->control & (CONTROL_RW | CONTROL_BCD)) == CONTROL_RW &&
-           (mode(c) != 3 || c->count % 2 == 0);
+           (c->mode != 3 || c->count % 2 == 0);
 }
 
 static uint32_t plain_period(const struct i8254_channel *c)
@@ -83,14 +83,14 @@ static uint32_t plain_period(const struct i8254_channel *c)
         return 0;
     if (!is_periodic(c))
         return COUNT_MAX;
-    return mode(c) == 3 ? c->count / 2 : c->count;
+    return c->mode == 3 ? c->count / 2 : c->count;
 }
 
-/* After everything that may change one of the above. */
+/* After a load, and after every access that may change one of the above. */
 static void set_plain(struct i8254_channel *c)
 {
     c->plain = plain_period(c);
-    c->step = mode(c) == 3;
+    c->step = c->mode == 3;
 }
 
 /* Pulses counted from `count` up to `pulse`. */
@@ -114,11 +114,11 @@ static uint32_t counting_element(const struct i8254_channel *c, uint64_t pulse)
 
     if (!c->loaded)
         return c->count % m;
-    if (mode(c) == 2)
+    if (c->mode == 2)
         return (c->count - in_period) % m;
-    if (mode(c) == 3 && in_period < high_half(c->count))
+    if (c->mode == 3 && in_period < high_half(c->count))
         return ((c->count & ~1u) - 2 * in_period) % m;
-    if (mode(c) == 3)
+    if (c->mode == 3)
         return ((c->count & ~1u) - 2 * (in_period - high_half(c->count))) % m;
     return (uint32_t)((c->count + m - e % m) % m);
 }
@@ -132,7 +132,7 @@ static uint16_t read_element(const struct i8254_channel *c, uint64_t pulse)
 
 static bool initial_out(const struct i8254_channel *c)
 {
-    return mode(c) != 0;
+    return c->mode != 0;
 }
 
 static bool out(const struct i8254_channel *c, uint64_t pulse)
@@ -141,7 +141,7 @@ static bool out(const struct i8254_channel *c, uint64_t pulse)
 
     if (!c->loaded)
         return initial_out(c);
-    switch (mode(c)) {
+    switch (c->mode) {
     case 2: return e % c->count != c->count - 1;
     case 3: return e % c->count < high_half(c->count);
     case 4:
@@ -151,31 +151,28 @@ static bool out(const struct i8254_channel *c, uint64_t pulse)
 }
 
 /* Rising edges of OUT in the first `e` pulses after a load. */
-static uint64_t rises_within(const struct i8254_channel *c, uint64_t e)
+static inline uint64_t rises_within(const struct i8254_channel *c, uint64_t e)
 {
-    switch (mode(c)) {
-    case 2:
-    case 3: return e / c->count;
-    case 4:
-    case 5: return e > c->count;
-    }
-    return e >= c->count;
+    if (is_periodic(c))
+        return e / c->count;
+    return c->mode >= 4 ? e > c->count : e >= c->count;
 }
 
 /* Rising edges up to `pulse` that were not reported before. */
-static uint64_t take_rises(struct i8254_channel *c, uint64_t pulse)
+static inline uint64_t take_rises(struct i8254_channel *c, uint64_t pulse)
 {
-    uint64_t all = c->loaded ? rises_within(c, elapsed(c, pulse)) : 0;
-    uint64_t fresh = all - c->rises;
+    uint64_t before = c->rises;
 
-    c->rises = all;
-    return fresh;
+    if (!c->loaded)
+        return 0;
+    c->rises = rises_within(c, elapsed(c, pulse));
+    return c->rises - before;
 }
 
 /* CR to CE at load_at. Mode 3 also loads a new count where OUT falls: that is within a period. */
 static void load(struct i8254_channel *c)
 {
-    bool falls = mode(c) == 3 && c->counting && !out(c, c->load_at);
+    bool falls = c->mode == 3 && c->counting && !out(c, c->load_at);
 
     c->count = is_periodic(c) && c->reload < 2 ? 2 : c->reload;
     c->start = falls ? c->load_at - high_half(c->count) : c->load_at;
@@ -185,18 +182,22 @@ static void load(struct i8254_channel *c)
     c->null_count = false;
     c->loaded = true;
     c->counting = c->gate || is_triggered(c);
+    set_plain(c);
+}
+
+/* A load has come. */
+static NOINLINE uint64_t settle_load(struct i8254_channel *c, uint64_t pulse)
+{
+    uint64_t rises = c->loaded ? take_rises(c, c->load_at) : 0;
+
+    load(c);
+    return rises + take_rises(c, pulse);
 }
 
 /* Bring the counter up to `pulse`; rising edges since the last time. */
 static uint64_t settle(struct i8254_channel *c, uint64_t pulse)
 {
-    uint64_t rises = 0;
-
-    if (c->load_at <= pulse) {
-        rises = take_rises(c, c->load_at);
-        load(c);
-    }
-    return rises + take_rises(c, pulse);
+    return c->load_at <= pulse ? settle_load(c, pulse) : take_rises(c, pulse);
 }
 
 /* Stop at the present value, with OUT in its initial state; settled. */
@@ -225,19 +226,37 @@ static uint64_t next_rise(const struct i8254_channel *c)
     }
     if (c->rises != 0)
         return TIME_NEVER;
-    return c->start + c->count + (mode(c) >= 4);
+    return c->start + c->count + (c->mode >= 4);
 }
 
-static uint64_t find_deadline(const struct i8254 *p)
+/* The same with a load that comes before it. */
+static NOINLINE uint64_t next_rise_loaded(const struct i8254_channel *c)
 {
-    struct i8254_channel c = p->channel[0];
-    uint64_t pulse = next_rise(&c);
+    struct i8254_channel loaded = *c;
 
-    if (c.load_at < pulse) {
-        (void)settle(&c, c.load_at);
-        pulse = next_rise(&c);
-    }
-    return pulse == TIME_NEVER ? TIME_NEVER : p->epoch + ratio_when(p->clock, pulse);
+    (void)settle(&loaded, c->load_at);
+    return next_rise(&loaded);
+}
+
+/* What the conversions need of the stack is theirs alone. */
+static NOINLINE uint64_t when(const struct i8254 *p, uint64_t pulse)
+{
+    return p->epoch + ratio_when(p->clock, pulse);
+}
+
+static NOINLINE uint64_t pulse_at(const struct i8254 *p, uint64_t now)
+{
+    return ratio_ticks(p->clock, (now > p->now ? now : p->now) - p->epoch);
+}
+
+static inline uint64_t find_deadline(const struct i8254 *p)
+{
+    const struct i8254_channel *c = &p->channel[0];
+    uint64_t pulse = next_rise(c);
+
+    if (UNLIKELY(c->load_at < pulse))
+        pulse = next_rise_loaded(c);
+    return pulse == TIME_NEVER ? TIME_NEVER : when(p, pulse);
 }
 
 /* After a change of counter 0. Edges that are due already are due now. */
@@ -249,12 +268,7 @@ static void set_deadline(struct i8254 *p, uint64_t now)
         p->deadline = now;
 }
 
-static uint64_t pulse_at(const struct i8254 *p, uint64_t now)
-{
-    return ratio_ticks(p->clock, (now > p->now ? now : p->now) - p->epoch);
-}
-
-/* The counter settled at `now`; p->pulse is then that moment. set_plain() is the caller's. */
+/* The counter settled at `now`; p->pulse is then that moment. */
 static struct i8254_channel *settled(struct i8254 *p, unsigned channel, uint64_t now)
 {
     uint64_t rises;
@@ -274,7 +288,7 @@ uint64_t i8254_advance(struct i8254 *p, uint64_t now)
 
     if (now < p->deadline)
         return 0;
-    set_plain(settled(p, 0, now));
+    (void)settled(p, 0, now);
     edges = p->edges;
     p->edges = 0;
     p->deadline = find_deadline(p);
@@ -322,6 +336,7 @@ static void write_control(struct i8254 *p, unsigned channel, uint8_t value, uint
 
     stop(c, p->pulse);
     c->control = value & CONTROL_STORED;
+    c->mode = mode_of(value);
     c->reload = modulus(c);
     c->load_at = TIME_NEVER;
     c->write_high = false;
@@ -361,7 +376,7 @@ static uint64_t load_time(const struct i8254_channel *c, uint64_t pulse)
     if (!is_periodic(c) || !c->counting)
         return pulse + 1;
     in_period = elapsed(c, pulse) % c->count;
-    if (mode(c) == 3 && in_period < high_half(c->count))
+    if (c->mode == 3 && in_period < high_half(c->count))
         return pulse + high_half(c->count) - in_period;
     return pulse + c->count - in_period;
 }
@@ -382,7 +397,7 @@ static void write_count(struct i8254 *p, unsigned channel, uint8_t value, uint64
 {
     struct i8254_channel *c = settled(p, channel, now);
 
-    if (mode(c) == 0) {
+    if (c->mode == 0) {
         stop(c, p->pulse);
         c->load_at = TIME_NEVER;
     }
@@ -529,6 +544,7 @@ static void reset_channel(struct i8254_channel *c, uint8_t control, uint32_t cou
         .count = count,
         .reload = count,
         .control = control,
+        .mode = mode_of(control),
         .armed = running,
         .null_count = !running,
         .loaded = running,
@@ -555,7 +571,7 @@ static bool counts_ok(const struct i8254_channel *c)
 {
     uint32_t least = c->loaded && is_periodic(c) ? 2 : 1;
 
-    return c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
+    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
            c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
            (c->control & CONTROL_RW) != 0;
 }
@@ -588,7 +604,7 @@ bool i8254_ok(const struct i8254 *p)
         bool gate = i < 2 || (p->nmi_control & NMI_GATE_2) != 0;
 
         if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate ||
-            c->plain != plain_period(c) || c->step != (mode(c) == 3))
+            c->plain != plain_period(c) || c->step != (c->mode == 3))
             return false;
     }
     return (p->nmi_control & ~NMI_STORED) == 0 && p->pulse <= pulse_at(p, p->now) &&

@@ -395,16 +395,6 @@ void ns16550_write(struct ns16550 *u, unsigned reg, uint8_t value, uint64_t now)
     settle(u);
 }
 
-bool ns16550_irq(const struct ns16550 *u)
-{
-    return u->irq;
-}
-
-uint64_t ns16550_deadline(const struct ns16550 *u)
-{
-    return u->deadline;
-}
-
 void ns16550_advance(struct ns16550 *u, uint64_t now)
 {
     latch_timeout(u, now);

@@ -85,10 +85,16 @@ void ns16550_write(struct ns16550 *u, unsigned reg, uint8_t value, uint64_t now)
  * forces the OUT2 pin off. Changes with read, write, tx_take, rx_put, rx_break and advance.
  * Source: PC16550D data sheet, "Modem Control Register"; IBM PC/AT asynchronous adapter.
  */
-bool ns16550_irq(const struct ns16550 *u);
+static inline bool ns16550_irq(const struct ns16550 *u)
+{
+    return u->irq;
+}
 
 /* When ns16550_advance must be called at the latest; guest TSC, or TIME_NEVER. */
-uint64_t ns16550_deadline(const struct ns16550 *u);
+static inline uint64_t ns16550_deadline(const struct ns16550 *u)
+{
+    return u->deadline;
+}
 
 /* Time has come to `now`: raises the character timeout interrupt if it is due. */
 void ns16550_advance(struct ns16550 *u, uint64_t now);

@@ -13,7 +13,7 @@
 
 /* --- interrupts ------------------------------------------------------------------------------- */
 
-static void ioapic_flush(struct vcpu *self)
+static NOINLINE void send_messages(struct vcpu *self)
 {
     struct apic_msg m;
 
@@ -21,25 +21,39 @@ static void ioapic_flush(struct vcpu *self)
         ipi_deliver(self, &m, UINT32_MAX);
 }
 
-static void take_lint0(struct vcpu *bsp)
+static inline void ioapic_flush(struct vcpu *self)
 {
-    bool level = atomic_load(&bsp->vm->intr);
+    if (ioapic_has_message(&self->vm->ioapic))
+        send_messages(self);
+}
 
+static NOINLINE void take_other_lint0(struct vcpu *bsp, bool level)
+{
     ipi_notice(bsp, lapic_set_lint(&bsp->lapic, 0, level), 0);
+}
+
+/* Mostly LINT0 is the virtual wire. */
+static inline void take_lint0(struct vcpu *bsp, bool level)
+{
     bsp->arch.attention |= level;
+    if (LIKELY(lapic_extint_enabled(&bsp->lapic)))
+        lapic_set_extint(&bsp->lapic, level);
+    else
+        take_other_lint0(bsp, level);
 }
 
 /* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
 void platform_i8259_changed(struct vcpu *self)
 {
     struct vm *vm = self->vm;
-
     bool level = i8259_intr(&vm->i8259);
-    bool changed = atomic_exchange(&vm->intr, level) != level;
 
+    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level) /* as nearly always */
+        return;
+    atomic_store(&vm->intr, level);
     if (self->index == 0)
-        take_lint0(self);
-    else if (changed)
+        take_lint0(self, level);
+    else
         vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
 }
 
@@ -47,20 +61,23 @@ void platform_i8259_changed(struct vcpu *self)
  * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
  * 16 on there are only pins.
  */
-void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
+static NOINLINE void change_irq(struct vcpu *self, unsigned irq, bool level)
 {
     struct vm *vm = self->vm;
-    uint32_t bit = BIT32(irq);
 
-    if (((vm->irq_levels & bit) != 0) == level)
-        return;
-    vm->irq_levels ^= bit;
+    vm->irq_levels ^= BIT32(irq);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
     ioapic_flush(self);
     if (irq >= ISA_IRQS)
         return;
     i8259_set_irq(&vm->i8259, irq, level);
     platform_i8259_changed(self);
+}
+
+void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
+{
+    if (((self->vm->irq_levels >> irq & 1) != 0) != level)
+        change_irq(self, irq, level);
 }
 
 /* What the HPET's legacy replacement disconnects. */
@@ -161,18 +178,24 @@ static inline void arm(struct vcpu *v)
     vcpu_set_deadline(&v->arch, host);
 }
 
-/* The same after a device changed; the lock is held. */
-void platform_arm_devices(struct vcpu *self)
+/* What vm->device_deadline has to be; the lock is held. */
+static uint64_t first_deadline(const struct vm *vm)
 {
-    struct vm *vm = self->vm;
-    uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
     uint64_t next = i8254_deadline(&vm->i8254);
 
     next = earlier(next, mc146818_deadline(&vm->rtc));
     next = earlier(next, ns16550_deadline(&vm->uart));
     next = earlier(next, acpi_pm_deadline(&vm->pm));
     next = earlier(next, hpet_deadline(&vm->hpet));
-    next = earlier(next, watchdog_deadline(&vm->watchdog));
+    return earlier(next, watchdog_deadline(&vm->watchdog));
+}
+
+void platform_arm_devices(struct vcpu *self)
+{
+    struct vm *vm = self->vm;
+    uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
+    uint64_t next = first_deadline(vm);
+
     if (next == before)
         return;
     atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
@@ -187,10 +210,11 @@ void platform_i8254_edges(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
-    if (i8254_deadline(&vm->i8254) <= now && i8254_advance(&vm->i8254, now) > 0) {
-        platform_i8254_irq(self, false);
-        platform_i8254_irq(self, true);
-    }
+    if (i8254_deadline(&vm->i8254) > now || i8254_advance(&vm->i8254, now) == 0 ||
+        hpet_legacy(&vm->hpet))
+        return;
+    platform_set_irq(self, 0, false);
+    platform_set_irq(self, 0, true);
 }
 
 /*
@@ -221,22 +245,29 @@ static void hpet_outputs(struct vcpu *self, uint64_t now)
         platform_set_irq(self, irq, (levels & BIT32(irq)) != 0);
 }
 
+/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
 static void advance_devices(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
     spin_lock(&vm->lock);
     platform_i8254_edges(self, now);
-    mc146818_advance(&vm->rtc, now);
-    platform_rtc_irq(self);
+    if (mc146818_deadline(&vm->rtc) <= now) {
+        mc146818_advance(&vm->rtc, now);
+        platform_rtc_irq(self);
+    }
     if (hpet_deadline(&vm->hpet) <= now)
         hpet_outputs(self, now);
-    ns16550_advance(&vm->uart, now);
-    platform_set_irq(self, 4, ns16550_irq(&vm->uart));
+    if (ns16550_deadline(&vm->uart) <= now) {
+        ns16550_advance(&vm->uart, now);
+        platform_set_irq(self, 4, ns16550_irq(&vm->uart));
+    }
+    if (acpi_pm_deadline(&vm->pm) <= now) {
+        acpi_pm_advance(&vm->pm, now);
+        platform_set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    }
     watchdog_advance(&vm->watchdog, now);
-    acpi_pm_advance(&vm->pm, now);
-    platform_set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
-    platform_arm_devices(self);
+    atomic_store_explicit(&vm->device_deadline, first_deadline(vm), memory_order_relaxed);
     spin_unlock(&vm->lock);
 }
 
@@ -273,7 +304,7 @@ void platform_uart_exchange(struct vcpu *self, uint64_t now)
 void platform_requests(struct vcpu *v, uint32_t requests)
 {
     if ((requests & REQUEST_LINT0) != 0)
-        take_lint0(v);
+        take_lint0(v, atomic_load(&v->vm->intr));
     if ((requests & (REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX)) != 0) {
         spin_lock(&v->vm->lock);
         platform_uart_exchange(v, vm_now(v->vm));
@@ -524,6 +555,7 @@ void platform_reset(struct vm *vm)
     vm->irq_levels = 0;
     atomic_store(&vm->device_deadline, 0); /* look at all of them */
     i8259_reset(&vm->i8259);
+    atomic_store(&vm->intr, false);
     i8254_reset(&vm->i8254, vm->tsc_hz, now);
     ioapic_reset(&vm->ioapic, 0);
     mc146818_reset_line(&vm->rtc, now);

@@ -1296,6 +1296,7 @@ static void test_invariant_sees_broken_counters(void **state)
     ASSERT_BROKEN(1, c->write_high = true); /* of a count of one byte */
     ASSERT_BROKEN(1, c->read_at = 8);
     ASSERT_BROKEN(0, c->read_at = 1);
+    ASSERT_BROKEN(0, c->mode = 2);
 }
 
 static void test_invariant_sees_broken_times(void **state)
