@@ -86,7 +86,9 @@ static uint32_t plain_period(const struct i8254_channel *c)
     return c->mode == 3 ? c->count / 2 : c->count;
 }
 
-/* After a load, and after every access that may change one of the above. */
+/*
+ * Whether the next read will be, as long as there is no write and no load: both set c->plain to 0.
+ */
 static void set_plain(struct i8254_channel *c)
 {
     c->plain = plain_period(c);
@@ -182,7 +184,7 @@ static void load(struct i8254_channel *c)
     c->null_count = false;
     c->loaded = true;
     c->counting = c->gate || is_triggered(c);
-    set_plain(c);
+    c->plain = 0;
 }
 
 /* A load has come. */
@@ -268,28 +270,35 @@ static void set_deadline(struct i8254 *p, uint64_t now)
         p->deadline = now;
 }
 
+/* Time has come to `now`: p->now and p->pulse. */
+static inline void set_now(struct i8254 *p, uint64_t now)
+{
+    if (now > p->now)
+        p->now = now;
+    p->pulse = pulse_at(p, p->now);
+}
+
 /* The counter settled at `now`; p->pulse is then that moment. */
 static struct i8254_channel *settled(struct i8254 *p, unsigned channel, uint64_t now)
 {
+    struct i8254_channel *c = &p->channel[channel];
     uint64_t rises;
 
-    if (now > p->now)
-        p->now = now;
-    p->pulse = pulse_at(p, now);
-    rises = settle(&p->channel[channel], p->pulse);
+    set_now(p, now);
+    rises = settle(c, p->pulse);
     if (channel == 0)
         p->edges += rises;
-    return &p->channel[channel];
+    return c;
 }
 
 uint64_t i8254_advance(struct i8254 *p, uint64_t now)
 {
-    uint64_t edges;
+    uint64_t edges = p->edges;
 
     if (now < p->deadline)
         return 0;
-    (void)settled(p, 0, now);
-    edges = p->edges;
+    set_now(p, now);
+    edges += settle(&p->channel[0], p->pulse);
     p->edges = 0;
     p->deadline = find_deadline(p);
     return edges;
@@ -484,12 +493,6 @@ static uint8_t read_nmi_status(struct i8254 *p, uint64_t now)
                      (out(c, p->pulse) ? NMI_OUT_2 : 0u));
 }
 
-static void set_all_plain(struct i8254 *p)
-{
-    for (unsigned i = 0; i < I8254_CHANNELS; i++)
-        set_plain(&p->channel[i]);
-}
-
 static uint8_t read_register(struct i8254 *p, uint16_t port, uint64_t now)
 {
     switch (port) {
@@ -501,11 +504,13 @@ static uint8_t read_register(struct i8254 *p, uint16_t port, uint64_t now)
     return 0xff;
 }
 
+/* The next read of the same counter may be a plain one. */
 uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
 {
     uint8_t value = read_register(p, port, now);
 
-    set_all_plain(p);
+    if (port <= I8254_COUNTER_2)
+        set_plain(&p->channel[port - I8254_COUNTER_0]);
     return value;
 }
 
@@ -522,8 +527,9 @@ static void write_register(struct i8254 *p, uint16_t port, uint8_t value, uint64
 
 void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
 {
+    for (unsigned i = 0; i < I8254_CHANNELS; i++)
+        p->channel[i].plain = 0; /* may not be any longer */
     write_register(p, port, value, now);
-    set_all_plain(p);
 }
 
 bool i8254_out(const struct i8254 *p, unsigned channel, uint64_t now)
@@ -563,7 +569,6 @@ void i8254_reset(struct i8254 *p, uint64_t tsc_hz, uint64_t now)
     reset_channel(&p->channel[0], CONTROL_RW | 3u << 1, COUNT_MAX, true);
     reset_channel(&p->channel[1], RW_LOW | 2u << 1, REFRESH_PULSES, true);
     reset_channel(&p->channel[2], CONTROL_RW | 3u << 1, COUNT_MAX, false);
-    set_all_plain(p);
     p->deadline = find_deadline(p);
 }
 
@@ -597,6 +602,11 @@ static bool times_ok(const struct i8254_channel *c, uint64_t pulse)
            (!c->loaded || c->rises <= rises_within(c, elapsed(c, pulse)));
 }
 
+static bool plain_ok(const struct i8254_channel *c)
+{
+    return c->plain == 0 || (c->plain == plain_period(c) && c->step == (c->mode == 3));
+}
+
 bool i8254_ok(const struct i8254 *p)
 {
     for (unsigned i = 0; i < I8254_CHANNELS; i++) {
@@ -604,7 +614,7 @@ bool i8254_ok(const struct i8254 *p)
         bool gate = i < 2 || (p->nmi_control & NMI_GATE_2) != 0;
 
         if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate ||
-            c->plain != plain_period(c) || c->step != (c->mode == 3))
+            !plain_ok(c))
             return false;
     }
     return (p->nmi_control & ~NMI_STORED) == 0 && p->pulse <= pulse_at(p, p->now) &&

@@ -51,7 +51,7 @@ struct i8254_channel {
     uint64_t rises;   /* rising edges of OUT since the load that were reported */
     uint32_t count;   /* CE as loaded or as stopped, 1..65536 */
     uint32_t reload;  /* CR, 1..65536 */
-    uint32_t plain;   /* for i8254_read_plain: pulses until the count is the same again; 0: none */
+    uint32_t plain;   /* pulses after which the count repeats, for i8254_read_plain; 0: not for it */
     uint8_t mode;     /* 0..5: `control` has two names for 2 and 3 */
     uint8_t step;     /* and counted down by a pulse: 1 << step */
     uint16_t latch;   /* output latch, if latched */

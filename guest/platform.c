@@ -61,7 +61,7 @@ void platform_i8259_changed(struct vcpu *self)
  * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
  * 16 on there are only pins.
  */
-static NOINLINE void change_irq(struct vcpu *self, unsigned irq, bool level)
+static inline void change_irq(struct vcpu *self, unsigned irq, bool level)
 {
     struct vm *vm = self->vm;
 
@@ -74,9 +74,14 @@ static NOINLINE void change_irq(struct vcpu *self, unsigned irq, bool level)
     platform_i8259_changed(self);
 }
 
+static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
+{
+    return ((vm->irq_levels >> irq & 1) != 0) == level;
+}
+
 void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
 {
-    if (((self->vm->irq_levels >> irq & 1) != 0) != level)
+    if (!irq_is(self->vm, irq, level))
         change_irq(self, irq, level);
 }
 
@@ -178,12 +183,11 @@ static inline void arm(struct vcpu *v)
     vcpu_set_deadline(&v->arch, host);
 }
 
-/* What vm->device_deadline has to be; the lock is held. */
-static uint64_t first_deadline(const struct vm *vm)
+/* The lock is held. Of all devices but the 8254, which is due far more often than they. */
+static uint64_t other_deadline(const struct vm *vm)
 {
-    uint64_t next = i8254_deadline(&vm->i8254);
+    uint64_t next = mc146818_deadline(&vm->rtc);
 
-    next = earlier(next, mc146818_deadline(&vm->rtc));
     next = earlier(next, ns16550_deadline(&vm->uart));
     next = earlier(next, acpi_pm_deadline(&vm->pm));
     next = earlier(next, hpet_deadline(&vm->hpet));
@@ -194,8 +198,10 @@ void platform_arm_devices(struct vcpu *self)
 {
     struct vm *vm = self->vm;
     uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
-    uint64_t next = first_deadline(vm);
+    uint64_t next;
 
+    vm->other_deadline = other_deadline(vm);
+    next = earlier(i8254_deadline(&vm->i8254), vm->other_deadline);
     if (next == before)
         return;
     atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
@@ -206,15 +212,21 @@ void platform_arm_devices(struct vcpu *self)
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
-void platform_i8254_edges(struct vcpu *self, uint64_t now)
+static inline void i8254_edges(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
     if (i8254_deadline(&vm->i8254) > now || i8254_advance(&vm->i8254, now) == 0 ||
         hpet_legacy(&vm->hpet))
         return;
-    platform_set_irq(self, 0, false);
-    platform_set_irq(self, 0, true);
+    if (!irq_is(vm, 0, false))
+        platform_set_irq(self, 0, false);
+    change_irq(self, 0, true);
+}
+
+void platform_i8254_edges(struct vcpu *self, uint64_t now)
+{
+    i8254_edges(self, now);
 }
 
 /*
@@ -245,13 +257,11 @@ static void hpet_outputs(struct vcpu *self, uint64_t now)
         platform_set_irq(self, irq, (levels & BIT32(irq)) != 0);
 }
 
-/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
-static void advance_devices(struct vcpu *self, uint64_t now)
+/* The lock is held. */
+static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
-    spin_lock(&vm->lock);
-    platform_i8254_edges(self, now);
     if (mc146818_deadline(&vm->rtc) <= now) {
         mc146818_advance(&vm->rtc, now);
         platform_rtc_irq(self);
@@ -267,7 +277,21 @@ static void advance_devices(struct vcpu *self, uint64_t now)
         platform_set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
     }
     watchdog_advance(&vm->watchdog, now);
-    atomic_store_explicit(&vm->device_deadline, first_deadline(vm), memory_order_relaxed);
+    vm->other_deadline = other_deadline(vm);
+}
+
+/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
+static void advance_devices(struct vcpu *self, uint64_t now)
+{
+    struct vm *vm = self->vm;
+
+    spin_lock(&vm->lock);
+    i8254_edges(self, now);
+    if (vm->other_deadline <= now)
+        advance_others(self, now);
+    atomic_store_explicit(&vm->device_deadline,
+                          earlier(i8254_deadline(&vm->i8254), vm->other_deadline),
+                          memory_order_relaxed);
     spin_unlock(&vm->lock);
 }
 
@@ -554,6 +578,7 @@ void platform_reset(struct vm *vm)
     spin_lock(&vm->lock);
     vm->irq_levels = 0;
     atomic_store(&vm->device_deadline, 0); /* look at all of them */
+    vm->other_deadline = 0;
     i8259_reset(&vm->i8259);
     atomic_store(&vm->intr, false);
     i8254_reset(&vm->i8254, vm->tsc_hz, now);

@@ -156,6 +156,7 @@ struct vm {
     struct reset_ports reset_ports;
     struct watchdog watchdog;
     struct firmware firmware; /* its items do not change after creation */
+    uint64_t other_deadline;  /* the earliest of these devices, but for the 8254 */
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
     _Atomic uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
