@@ -320,10 +320,10 @@ usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; sho
 
 UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
 
-# Compiled once for all tests, each with its own dependencies.
+# Compiled once for all tests, each with its own dependencies; with the tests' clock.
 $(UNIT)/obj/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)gcc -Itests/fake/clock $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(UNIT)/obj/boot/efi/%.o $(UNIT)/obj/tests/unit/t_efi.o: HOST_CFLAGS += $(EFI_HEADERS)
 
