@@ -3,6 +3,7 @@
  * What the guest takes next. SDM 3A "Priority Among Concurrent Events": NMI before external
  * interrupts. An event that an exit handler set (an exception) goes first and alone.
  */
+#include "guest/direct.h"
 #include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -46,6 +47,15 @@ static void prepare_irq(struct vcpu *v)
     vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
 }
 
+/* The core's own local APIC delivers; only what goes past it is left. */
+static void prepare_direct(struct vcpu *v)
+{
+    direct_hand_on(v);
+    if (platform_extint_waiting(v) && vcpu_can_take_irq(&v->arch))
+        inject_irq(v);
+    vcpu_want_irq_window(&v->arch, platform_extint_waiting(v));
+}
+
 bool intr_prepare(struct vcpu *v)
 {
     if (v->activity != VCPU_ACTIVE && !ipi_wait(v))
@@ -54,7 +64,9 @@ bool intr_prepare(struct vcpu *v)
         return false;
     v->attention = false;
     prepare_nmi(v);
-    if (vcpu_delivers_irqs(&v->arch))
+    if (vcpu_is_direct(&v->arch))
+        prepare_direct(v);
+    else if (vcpu_delivers_irqs(&v->arch))
         prepare_extint(v);
     else
         prepare_irq(v);

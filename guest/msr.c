@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "arch/x86/regs.h"
+#include "guest/direct.h"
 #include "guest/platform.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
@@ -76,6 +77,8 @@ static bool is_x2apic(uint32_t msr)
 
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
+    if (v->vm->config->direct && direct_read_msr(msr, value))
+        return true;
     if (is_x2apic(msr))
         return lapic_rdmsr(&v->lapic, msr, value, vm_now(v->vm));
     if (msr == MSR_TSC_DEADLINE) {
@@ -168,6 +171,8 @@ static bool write_mtrr(const struct vcpu *v, uint64_t *mtrr, uint32_t msr, uint6
 
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
+    if (v->vm->config->direct && !direct_may_write_msr(v, msr, value))
+        return false;
     if (msr == MSR_TSC_DEADLINE) {
         write_tsc_deadline(v, value);
         return true;

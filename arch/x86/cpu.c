@@ -107,6 +107,8 @@ void cpu_describe(char *buf, uint32_t size)
 
 void cpu_take_interrupts(void)
 {
+    if (this_cpu()->apic_lent)
+        return;
     __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
 }
 

@@ -42,6 +42,13 @@ void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start);
 /* The control register bits a guest may set itself: what its CPUID offers. */
 uint64_t vmcs_cr4_allowed(void);
 
+/*
+ * direct.c. Before each entry of a guest with APICV_DIRECT, behind all that writes the preemption
+ * timer; and what it means that this timer has exited.
+ */
+void vmx_direct_entry(const struct vcpu_arch *a);
+enum exit_kind vmx_direct_timer(void);
+
 /* enter.S: 0 after a VM exit; 1 VMfailInvalid; 2 VMfailValid. */
 uint64_t vmx_enter(struct vcpu_arch *a);
 
