@@ -40,6 +40,8 @@ enum {
 #define MEASURE_US       2000u
 #define SVR_ENABLE       0x100u
 #define SVR_RESET_VECTOR 0xffu
+#define SPURIOUS_NONE    0x0fu
+#define VECTORS          256u
 #define ICR_PENDING      0x1000u
 #define ICR_ASSERT       0x4000u
 #define ICR_NMI          0x400u
@@ -216,24 +218,26 @@ void apic_lend(void)
 
 static void end_all(void)
 {
-    while (any_vector(REG_ISR))
+    for (unsigned i = 0; i < VECTORS && any_vector(REG_ISR); i++)
         apic_eoi();
 }
 
 /*
- * A register that drops what is in IRR does not exist: it has to be accepted, whatever the vector.
- * Nothing new comes meanwhile, since nobody but the guest sends interrupts here.
+ * No register drops what is in IRR: each has to be accepted, whatever its vector, and ended. Nothing
+ * new comes meanwhile, since only the guest sends interrupts here. While the local APIC is disabled by
+ * software it accepts nothing; the spurious vector is none that can be pending (an emulator takes its
+ * EOI for that of a spurious interrupt).
  */
 void apic_take_back(void)
 {
-    reg_write(REG_SVR, SVR_ENABLE | HOST_VECTOR_SPURIOUS); /* while it is disabled nothing is accepted */
+    reg_write(REG_SVR, SVR_ENABLE | SPURIOUS_NONE);
     reg_write(REG_LVT_TIMER, LVT_MASKED);
     reg_write(REG_TIMER_INITIAL, 0);
     if (apic_has_tsc_deadline())
         wrmsr(MSR_TSC_DEADLINE, 0);
     reg_write(REG_TPR, 0);
     end_all();
-    while (any_vector(REG_IRR)) {
+    for (unsigned i = 0; i < VECTORS && any_vector(REG_IRR); i++) {
         trap_drop_interrupt();
         end_all();
     }

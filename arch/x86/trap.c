@@ -6,15 +6,11 @@
 
 #include "arch/x86/asm.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/regs.h"
 #include "arch/x86/vcpu.h"
-#include "lib/bits.h"
 #include "lib/log.h"
 
 #define STUB_SIZE       16
 #define FIRST_INTERRUPT 16u /* the lowest vector that a local APIC accepts */
-#define CPUID1_EDX_MCA  BIT32(14)
-#define MCG_STATUS_MCIP 4u /* [2] machine check in progress */
 
 struct PACKED idt_gate {
     uint16_t offset_low;
@@ -80,15 +76,13 @@ void trap_load_idt(void)
 
 /*
  * A guest's interrupts can have the vectors of exceptions, whose stubs expect what those push. A
- * machine check in these few instructions would be taken for one of them; it leaves its mark.
+ * machine check in these few instructions would be taken for one of them.
  */
 void trap_drop_interrupt(void)
 {
     load(drop_idt);
     __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
     load(idt);
-    if ((cpuid(1, 0).edx & CPUID1_EDX_MCA) != 0 && (rdmsr(MSR_MCG_STATUS) & MCG_STATUS_MCIP) != 0)
-        panic("machine check while a guest's interrupts were dropped");
 }
 
 static const char *exception_name(uint64_t vector)
