@@ -109,6 +109,7 @@ void guest_main(void)
     con_setup();
     hz = tsc_hz_cpuid();
     pic_setup(0xff, 0xff);
+    pit_stop(); /* which ticks as firmware left it, and that exits */
     con_printf("%s mode, timer %u Hz, TSC %lu Hz\n",
                (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD) != 0 ? "x2APIC" : "xAPIC", timer_hz, hz);
     if (!lapic_enable_x2apic()) {
