@@ -72,12 +72,12 @@ bool direct_read_msr(uint32_t msr, uint64_t *value)
     return true;
 }
 
-bool direct_may_write_msr(const struct vcpu *v, uint32_t msr, uint64_t value)
+bool direct_write_msr(const struct vcpu *v, uint32_t msr, uint64_t value, bool *ok)
 {
     switch (msr) {
-    case MSR_APIC_BASE: return value == lapic_read_base(&v->lapic);
-    case MSR_TSC: return false;
-    case MSR_TSC_ADJUST: return value == 0;
-    default: return true;
+    case MSR_APIC_BASE: *ok = value == lapic_read_base(&v->lapic); return true;
+    case MSR_TSC: *ok = false; return true;
+    case MSR_TSC_ADJUST: *ok = value == 0; return true;
+    default: return false;
     }
 }

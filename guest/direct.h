@@ -23,7 +23,11 @@ void direct_hand_on(struct vcpu *v);
 /* RDMSR that the virtual chip would answer wrongly; false: it answers. */
 bool direct_read_msr(uint32_t msr, uint64_t *value);
 
-/* WRMSR that such a guest has not got: leaving x2APIC mode, changing the TSC. False: #GP. */
-bool direct_may_write_msr(const struct vcpu *v, uint32_t msr, uint64_t value);
+/*
+ * WRMSR that such a guest has not got: leaving x2APIC mode, changing the TSC.
+ *   ok      out: false: #GP
+ *   return  whether that was all; false: as in any guest
+ */
+bool direct_write_msr(const struct vcpu *v, uint32_t msr, uint64_t value, bool *ok);
 
 #endif

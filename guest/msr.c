@@ -171,8 +171,10 @@ static bool write_mtrr(const struct vcpu *v, uint64_t *mtrr, uint32_t msr, uint6
 
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (v->vm->config->direct && !direct_may_write_msr(v, msr, value))
-        return false;
+    bool ok;
+
+    if (v->vm->config->direct && direct_write_msr(v, msr, value, &ok))
+        return ok;
     if (msr == MSR_TSC_DEADLINE) {
         write_tsc_deadline(v, value);
         return true;

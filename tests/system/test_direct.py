@@ -58,6 +58,7 @@ class Direct(TimerLoop):
 
     def test_1_no_exit_in_a_timer_loop_that_halts_or_spins(self):
         self.check_no_exits(1)
+        self.assertIn("[bulkhead]   core 1      direct vCPU 0, with the local APIC\n", self.machine.console)
         self.assertIn("guest direct: local APIC: direct, that of core 1; its timer counts at ",
                       self.machine.console)
         self.check_no_exits(2)
