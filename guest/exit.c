@@ -2,6 +2,7 @@
 /* One VM exit: who handles it. Nothing else belongs here. */
 #include "arch/x86/cpu.h"
 #include "arch/x86/trap.h"
+#include "guest/dump.h"
 #include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -84,6 +85,13 @@ static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
     return after_interrupt(v);
 }
 
+/* Somebody wants something of this core: the table dump, a request, the end. A deadline may be due. */
+static enum outcome exit_roused(struct vcpu *v, const struct vcpu_exit *x)
+{
+    dump_answer(v->core);
+    return exit_deadline(v, x) == RESUME ? after_interrupt(v) : STOP_VM;
+}
+
 /*
  * NMIs go before interrupts at each entry: without a gap a guest's storm of them would hold up the
  * console. The timer's interrupt may come in it.
@@ -93,7 +101,7 @@ static enum outcome exit_nmi(struct vcpu *v, const struct vcpu_exit *x)
     host_nmi();
     cpu_take_interrupts();
     ipi_notify_again(v);
-    return exit_deadline(v, x) == RESUME ? after_interrupt(v) : STOP_VM;
+    return exit_roused(v, x);
 }
 
 /* The order is that of their frequency: a switch has no table (docs/DESIGN.md, "Rules"). */
@@ -119,6 +127,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_VMCALL:
     case EXIT_VMX_INSN: return exit_undefined(v);
     case EXIT_NMI: return exit_nmi(v, x);
+    case EXIT_ROUSED: return exit_roused(v, x);
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
     case EXIT_TRIPLE_FAULT: return exit_triple_fault(v, x);

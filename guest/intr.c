@@ -3,6 +3,7 @@
  * What the guest takes next. SDM 3A "Priority Among Concurrent Events": NMI before external
  * interrupts. An event that an exit handler set (an exception) goes first and alone.
  */
+#include "guest/direct.h"
 #include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -59,6 +60,17 @@ static bool prepare_software(struct vcpu *v)
     return vector >= 0;
 }
 
+static bool prepare_lapic(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch))
+        prepare_hardware(v);
+    else if (!vcpu_is_direct(&v->arch))
+        return prepare_software(v);
+    else
+        direct_hand_on(v);
+    return false;
+}
+
 /* Waits if the vCPU is not active. */
 bool vcpu_prepare_entry(struct vcpu_arch *a)
 {
@@ -73,10 +85,7 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
 
     bool waiting = prepare_extint(v);
 
-    if (vcpu_delivers_irqs(&v->arch))
-        prepare_hardware(v);
-    else
-        waiting |= prepare_software(v);
+    waiting |= prepare_lapic(v);
     vcpu_want_irq_window(&v->arch, waiting);
     return true;
 }

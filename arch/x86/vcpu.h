@@ -59,6 +59,7 @@ enum exit_kind {
     EXIT_NOP, /* an instruction that needs nothing done: WBINVD, INVD */
     EXIT_TRIPLE_FAULT,
     EXIT_NMI,       /* the host's NMI */
+    EXIT_ROUSED,    /* APICV_DIRECT: an NMI came while the hypervisor ran */
     EXIT_EXCEPTION, /* one that is only looked at on its way to the guest; `exception` */
     EXIT_MACHINE_CHECK,
     EXIT_TASK_SWITCH,
@@ -77,6 +78,7 @@ enum apicv_feature {
     APICV_VIRTUAL_INTERRUPTS = 0x08, /* "virtual-interrupt delivery" */
     APICV_POSTED = 0x10,             /* "process posted interrupts" */
     APICV_X2APIC = 0x20,             /* "virtualize x2APIC mode" */
+    APICV_DIRECT = 0x40,             /* none of these: it has the core's own, in x2APIC mode */
 };
 
 enum vcpu_apic_mode { VCPU_APIC_OFF, VCPU_APIC_XAPIC, VCPU_APIC_X2APIC };
@@ -241,7 +243,7 @@ struct vcpu_arch {
         struct {
             bool attention; /* vcpu_prepare_entry() has something to look at */
             bool event;     /* entry_info is set */
-            bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+            bool has_timer; /* the preemption timer is used; it counts TSC >> timer_shift */
         };
     };
     struct vcpu_exit exit; /* the last one */
@@ -259,6 +261,7 @@ struct vcpu_arch {
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
     uint64_t xcr0;           /* the guest's */
 
+    uint32_t pinbased;  /* pin-based controls, without the preemption timer */
     uint32_t procbased; /* processor-based controls as they are in the VMCS */
     uint32_t procbased2;
     uint32_t entry_info; /* event for the next entry, 0: none */
@@ -275,7 +278,8 @@ struct vcpu_arch {
  *   a       zeroed
  *   memory  of its VM; copied
  *   vpid    1..65535, unique in the machine
- *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is
+ *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is; or
+ *           APICV_DIRECT alone, where virt_has_preemption_timer() and apic_is_x2apic()
  *   return  ERR_NOMEM
  */
 struct pages;
@@ -295,6 +299,12 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
  * vCPU ran on this core before.
  */
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
+
+/*
+ * The vCPU does not run any more before the next vcpu_reset. With APICV_DIRECT the core's local APIC,
+ * which vcpu_reset gave to the guest, is the hypervisor's again; what was pending there is dropped.
+ */
+void vcpu_stop(struct vcpu_arch *a);
 
 /* --- running -------------------------------------------------------------------------------- */
 
@@ -349,6 +359,18 @@ void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes);
 
 /* Give the guest the exception of the last EXIT_EXCEPTION, as if it had not been looked at. */
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
+
+/* Whether the guest has this core's own local APIC. Any core. */
+static inline bool vcpu_is_direct(const struct vcpu_arch *a)
+{
+    return (a->apicv & APICV_DIRECT) != 0;
+}
+
+/*
+ * An NMI has come in root mode. If this core's local APIC is a guest's, nothing else reaches the
+ * core: the next entry exits at once, with EXIT_ROUSED. Called from the NMI's handler.
+ */
+void vcpu_note_nmi(void);
 
 /* Whether the hardware takes posted interrupts while the guest runs. Any core. */
 static inline bool vcpu_takes_posted(const struct vcpu_arch *a)

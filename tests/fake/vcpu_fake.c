@@ -137,6 +137,12 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
     vcpu_init(a, start);
 }
 
+void vcpu_stop(struct vcpu_arch *a)
+{
+    (void)a;
+    vcpu_fake.stops++;
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 static void deliver(struct vcpu_arch *a)

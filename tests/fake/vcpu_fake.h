@@ -63,6 +63,7 @@ struct vcpu_fake {
     unsigned entries;
     unsigned skips;      /* answers of RESUME_NEXT */
     unsigned skip_bytes; /* calls of vcpu_skip_bytes */
+    unsigned stops;
     unsigned resets;
     struct vcpu_start start; /* of the last reset */
     unsigned deadlines;      /* times the deadline changed */

@@ -52,6 +52,24 @@ static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
     msr_set(bitmap, access, msr, false);
 }
 
+/*
+ * The registers of the core's local APIC that can do no harm but to the guest itself. Not ID, version
+ * and LDR, which are those of its virtual machine; not the ICR; not the local interrupts but the
+ * timer's, whose delivery mode is fixed. Bit n: MSR 800H + n. SDM 3A "x2APIC Register Address Space".
+ */
+#define DIRECT_READ  0x430401ffffff8500ull /* TPR PPR SVR ISR TMR IRR ESR, timer's */
+#define DIRECT_WRITE 0xc104010000008900ull /* TPR EOI SVR ESR, timer's, self IPI */
+
+static void open_direct(uint8_t *bitmap)
+{
+    for (uint32_t n = 0; n < 64; n++) {
+        msr_set(bitmap, MSR_BITMAP_READ, MSR_X2APIC_FIRST + n, (DIRECT_READ >> n & 1) == 0);
+        msr_set(bitmap, MSR_BITMAP_WRITE, MSR_X2APIC_FIRST + n, (DIRECT_WRITE >> n & 1) == 0);
+    }
+    msr_allow(bitmap, MSR_BITMAP_READ, MSR_TSC_DEADLINE);
+    msr_allow(bitmap, MSR_BITMAP_WRITE, MSR_TSC_DEADLINE);
+}
+
 static void make_msr_bitmap(uint8_t *bitmap)
 {
     memset(bitmap, 0xff, PAGE_SIZE);
@@ -79,6 +97,8 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, const struct vcpu_
             return e;
     }
     make_msr_bitmap(phys_table(a->msr_bitmap_hpa));
+    if ((apicv & APICV_DIRECT) != 0)
+        open_direct(phys_table(a->msr_bitmap_hpa));
     memset(phys_table(a->io_bitmap_hpa), 0xff, PAGE_SIZE);
     a->apic_page = phys_table(a->apic_hpa);
     a->posted = phys_table(a->posted_hpa);
@@ -205,6 +225,8 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
     a->tsc_offset = tsc_offset;
     vcpu_init(a, start);
     reset_unswitched(a);
+    if (vcpu_is_direct(a))
+        apic_lend();
 }
 
 /* --- run -------------------------------------------------------------------------------------- */
@@ -250,6 +272,8 @@ static void set_preemption_timer(const struct vcpu_arch *a)
 
     left = (left >> a->timer_shift) + 1; /* 0 would go before the host's interrupts, even NMIs */
     vmwrite(VMCS_PREEMPTION_TIMER, left < UINT32_MAX ? left : UINT32_MAX);
+    if (vcpu_is_direct(a))
+        vmx_direct_entry(a);
 }
 
 static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
@@ -450,7 +474,7 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     case REASON_EXCEPTION_NMI: decode_exception(x); break;
     case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_TASK_SWITCH: decode_task_switch(x); break;
-    case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
+    case REASON_PREEMPTION: x->kind = vmx_direct_timer(); break;
     case REASON_XSETBV: x->kind = EXIT_XSETBV; break;
     case REASON_TPR: x->kind = EXIT_TPR; break;
     case REASON_EOI:
@@ -680,7 +704,8 @@ void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
         controls |= PROC2_X2APIC;
     if ((xapic || x2apic) && (a->apicv & APICV_REGISTERS) != 0)
         controls |= PROC2_APIC_REGS;
-    open_x2apic(a, x2apic);
+    if (!vcpu_is_direct(a))
+        open_x2apic(a, x2apic);
     vmwrite(VMCS_EPT_POINTER, xapic ? a->memory.xapic_eptp : a->memory.eptp);
     a->procbased2 = controls;
     vmwrite(VMCS_PROC_CONTROLS2, controls);
