@@ -158,18 +158,12 @@ static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
     return *word != 0 ? (uint8_t)highest_in(l, map, word) : 0;
 }
 
-/* Whether any vector is in a map. */
-static inline bool vector_any(const struct lapic *l, unsigned map)
+bool lapic_has_requests(const struct lapic *l)
 {
-    const uint32_t *word = reg_word(l, map);
+    const uint32_t *word = reg_word(l, REG_IRR);
 
     return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
            0;
-}
-
-bool lapic_has_requests(const struct lapic *l)
-{
-    return vector_any(l, REG_IRR);
 }
 
 uint8_t lapic_highest_irr(const struct lapic *l)
@@ -201,7 +195,7 @@ static inline bool is_above_priority(const struct lapic *l, unsigned vector)
 {
     if (vector >> 4 <= (unsigned)tpr(l) >> 4)
         return false;
-    return !vector_any(l, REG_ISR) || vector >> 4 > (unsigned)lapic_highest_isr(l) >> 4;
+    return vector >> 4 > (unsigned)vector_highest(l, REG_ISR) >> 4;
 }
 
 int lapic_pending(const struct lapic *l)
@@ -219,12 +213,11 @@ int lapic_take(struct lapic *l)
         return -1;
 
     unsigned vector = highest_in(l, REG_IRR, word);
-    uint32_t bit = BIT32(vector % 32);
 
     if (!is_above_priority(l, vector))
         return -1;
-    *word &= ~bit;
-    *reg_word(l, REG_ISR + vector / 32) |= bit;
+    *word &= ~BIT32(vector % 32);
+    *(word - 4 * (REG_IRR - REG_ISR)) |= BIT32(vector % 32);
     return (int)vector;
 }
 

@@ -9,25 +9,26 @@
 #include "guest/run.h"
 #include "guest/vm.h"
 
-static NOINLINE void prepare_nmi(struct vcpu *v)
-{
-    if (vcpu_can_take_nmi(&v->arch)) {
-        v->nmi_pending = false;
-        vcpu_inject(&v->arch, EVENT_NMI, VECTOR_NMI);
-    }
-}
-
-/* An interrupt that goes past the local APIC's priorities is waiting. True: one is waiting still.
+/*
+ * What goes past the local APIC's priorities: an NMI, then what the 8259 has. Returns the
+ * VCPU_WINDOW_* to ask for.
  */
-static NOINLINE bool give_extint(struct vcpu *v)
+static NOINLINE unsigned prepare_others(struct vcpu *v)
 {
-    if (vcpu_can_take_irq(&v->arch)) {
+    struct vcpu_arch *a = &v->arch;
+
+    if (v->nmi_pending && vcpu_can_take_nmi(a)) {
+        v->nmi_pending = false;
+        vcpu_inject(a, EVENT_NMI, VECTOR_NMI);
+    }
+    if (platform_extint_waiting(v) && vcpu_can_take_irq(a)) {
         int vector = platform_extint_ack(v);
 
         if (vector >= 0) /* another core may have masked what was waiting */
-            vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
+            vcpu_inject(a, EVENT_EXTERNAL, (uint8_t)vector);
     }
-    return platform_extint_waiting(v);
+    return (v->nmi_pending ? VCPU_WINDOW_NMI : 0) |
+           (platform_extint_waiting(v) ? VCPU_WINDOW_IRQ : 0);
 }
 
 static NOINLINE void set_eoi_exits(struct vcpu *v)
@@ -47,10 +48,10 @@ static void prepare_hardware(struct vcpu *v)
 }
 
 /*
- * The same by software. True: one is waiting for the guest to be able to take it. What is taken was
- * the highest request, so that nothing else is waiting and TPR does not matter.
+ * The same by software. VCPU_WINDOW_IRQ: one is waiting until the guest can take it. What is taken
+ * was the highest request, so that nothing else is waiting and TPR does not matter.
  */
-static bool prepare_software(struct vcpu *v)
+static unsigned prepare_software(struct vcpu *v)
 {
     bool ready = vcpu_can_take_irq(&v->arch);
     int vector = ready ? lapic_take(&v->lapic) : -1;
@@ -58,13 +59,13 @@ static bool prepare_software(struct vcpu *v)
     if (vector >= 0) {
         vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
         vcpu_want_tpr_threshold(&v->arch, 0);
-        return false;
+        return 0;
     }
     vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
-    return !ready && lapic_pending(&v->lapic) >= 0;
+    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_IRQ : 0;
 }
 
-static bool prepare_lapic(struct vcpu *v)
+static inline unsigned prepare_lapic(struct vcpu *v)
 {
     if (vcpu_delivers_irqs(&v->arch))
         prepare_hardware(v);
@@ -72,7 +73,7 @@ static bool prepare_lapic(struct vcpu *v)
         return prepare_software(v);
     else
         direct_hand_on(v);
-    return false;
+    return 0;
 }
 
 /* Waits if the vCPU is not active. */
@@ -85,13 +86,11 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
     v->arch.attention = false;
-    if (UNLIKELY(v->nmi_pending))
-        prepare_nmi(v);
 
-    bool waiting = platform_extint_waiting(v) && give_extint(v);
+    unsigned windows = 0;
 
-    waiting |= prepare_lapic(v);
-    vcpu_want_windows(&v->arch,
-                      (waiting ? VCPU_WINDOW_IRQ : 0) | (v->nmi_pending ? VCPU_WINDOW_NMI : 0));
+    if (UNLIKELY(v->nmi_pending || platform_extint_waiting(v)))
+        windows = prepare_others(v);
+    vcpu_want_windows(a, windows | prepare_lapic(v));
     return true;
 }

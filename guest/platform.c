@@ -99,21 +99,6 @@ void platform_rtc_irq(struct vcpu *self)
 }
 
 /*
- * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
- * the pair has by then: without a request it answers with its spurious vector.
- */
-static bool i8259_waiting(const struct vcpu *v)
-{
-    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
-                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
-}
-
-bool platform_extint_waiting(const struct vcpu *v)
-{
-    return v->lost_irq != 0 || i8259_waiting(v);
-}
-
-/*
  * The guest changed its local APIC. Where software delivers, only what is waiting can need
  * something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
@@ -160,7 +145,7 @@ int platform_extint_ack(struct vcpu *v)
         v->lost_irq = 0;
         return vector;
     }
-    return i8259_waiting(v) ? i8259_take(v) : -1;
+    return platform_i8259_waiting(v) ? i8259_take(v) : -1;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
