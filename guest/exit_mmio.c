@@ -4,37 +4,36 @@
  * device answer.
  */
 #include "arch/x86/insn.h"
+#include "guest/fetch.h"
 #include "guest/linear.h"
+#include "guest/platform.h"
 #include "guest/run.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 
-static enum insn_mode mode_of(const struct linear *l)
-{
-    switch (l->code) {
-    case CODE_64: return INSN_MODE_64;
-    case CODE_32: return INSN_MODE_32;
-    default: return INSN_MODE_16;
-    }
-}
-
 /*
  * The address is the hardware's, unless the operand crosses a page, so that half of it may be RAM
  * and the address is that of the other half; or the instruction is not, or no longer, the one that
- * left the guest. Then it is looked for, with all checks.
+ * left the guest.
  */
+static bool is_reported(const struct vcpu_exit *x, uint64_t gva, unsigned size, bool writes)
+{
+    uint64_t gpa = x->u.mmio.gpa;
+
+    return (gva ^ gpa) % PAGE_SIZE == 0 && gpa % PAGE_SIZE + size <= PAGE_SIZE &&
+           (x->u.mmio.write || !writes);
+}
+
+/* Where the hardware said, or it is looked for, with all checks. */
 static bool find_operand(struct linear *l, const struct insn *in, const struct vcpu_exit *x,
                          struct linear_place *out)
 {
     unsigned size = in->op == INSN_CMPXCHG_PAIR ? 2u * in->size : in->size;
     uint64_t offset = insn_memory_offset(in, l->v->arch.gpr, l->s.rip);
-    uint64_t gva = linear_address(l, in->mem.segment, offset);
-    uint64_t gpa = x->u.mmio.gpa;
     bool writes = insn_writes(in);
 
-    if ((gva ^ gpa) % PAGE_SIZE == 0 && gpa % PAGE_SIZE + size <= PAGE_SIZE &&
-        (x->u.mmio.write || !writes)) {
-        *out = (struct linear_place){.gpa = {gpa}, .len = {(uint8_t)size}};
+    if (is_reported(x, linear_address(l->v, l->code, in->mem.segment, offset), size, writes)) {
+        *out = (struct linear_place){.gpa = {x->u.mmio.gpa}, .len = {(uint8_t)size}};
         out->is_device = !writes || !insn_reads(in); /* ROM is read, then not written */
         return true;
     }
@@ -59,14 +58,14 @@ static void execute(struct linear *l, const struct insn *in, const struct linear
     vcpu_skip_bytes(a, in->length);
 }
 
-static enum outcome undecodable(struct linear *l, const uint8_t *bytes, uint64_t gpa)
+static void undecodable(struct linear *l, const uint8_t *bytes, uint64_t gpa)
 {
     vm_log(l->v->vm,
            "access to device memory %lx by an instruction that is not emulated, rip %lx: "
            "%02x %02x %02x %02x %02x %02x %02x %02x; the guest gets #UD",
            gpa, l->s.rip, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6],
            bytes[7]);
-    return exit_undefined(l->v);
+    (void)exit_undefined(l->v);
 }
 
 static enum outcome string(struct linear *l, const struct insn *in)
@@ -79,26 +78,73 @@ static enum outcome string(struct linear *l, const struct insn *in)
     return RESUME;
 }
 
-enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x)
+/*
+ * What drivers do nearly always: the same as execute(), without what only other instructions need.
+ * False: nothing was done.
+ */
+static bool move(struct vcpu *v, const struct fetch *f, const struct vcpu_exit *x)
+{
+    const struct insn *in = &f->insn;
+    uint64_t *gpr = v->arch.gpr;
+    uint64_t offset = insn_memory_offset(in, gpr, f->s.rip);
+    uint64_t gva = linear_address(v, f->code, in->mem.segment, offset);
+    bool writes = in->op <= INSN_STORE_IMM;
+
+    if (!is_reported(x, gva, in->size, writes))
+        return false;
+    if (writes) {
+        uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : gpr[in->reg];
+
+        platform_mmio_write(v, x->u.mmio.gpa, in->size, value & size_mask(in->size));
+    } else {
+        gpr[in->reg] = platform_mmio_read(v, x->u.mmio.gpa, in->size);
+    }
+    vcpu_skip_bytes(&v->arch, in->length);
+    return true;
+}
+
+/* The whole way to the instruction. False: the guest has been given a fault. */
+static bool fetch_slowly(struct linear *l, const struct vcpu_exit *x, struct insn *out)
+{
+    struct linear_code code = {0};
+
+    linear_fetch(l, &code);
+    if (linear_decode(l, code.bytes, code.len, out))
+        return true;
+    if (!out->truncated || code.result == GVA_OK)
+        undecodable(l, code.bytes, x->u.mmio.gpa);
+    else
+        linear_fetch_fault(l, &code); /* another core changed the page tables meanwhile */
+    return false;
+}
+
+static enum outcome emulate(struct vcpu *v, const struct fetch *f, const struct vcpu_exit *x)
 {
     struct linear l;
-    struct linear_code code = {0};
     struct linear_place place;
-    struct insn in;
+    struct insn slow;
+    const struct insn *in = f != NULL ? &f->insn : &slow;
+
+    linear_begin(&l, v);
+    if (f == NULL && !fetch_slowly(&l, x, &slow))
+        return RESUME;
+    if (insn_is_string(in))
+        return string(&l, in);
+    if (find_operand(&l, in, x, &place))
+        execute(&l, in, &place);
+    return RESUME;
+}
+
+enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x)
+{
+    enum outcome outcome = RESUME;
 
     if (x->u.mmio.fetch) /* nothing is there: the bus reads as ones, and FFH FFH is #UD */
         return exit_undefined(v);
-    linear_begin(&l, v);
-    linear_fetch(&l, &code);
-    if (!insn_decode(code.bytes, code.len, mode_of(&l), &in)) {
-        if (!in.truncated || code.result == GVA_OK)
-            return undecodable(&l, code.bytes, x->u.mmio.gpa);
-        linear_fetch_fault(&l, &code); /* another core changed the page tables meanwhile */
-        return RESUME;
-    }
-    if (insn_is_string(&in))
-        return string(&l, &in);
-    if (find_operand(&l, &in, x, &place))
-        execute(&l, &in, &place);
-    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
+
+    const struct fetch *f = fetch_insn(v);
+
+    if (f == NULL || !f->is_move || !move(v, f, x))
+        outcome = emulate(v, f, x);
+    return v->vm->wish == WISH_RUN ? outcome : STOP_VM;
 }

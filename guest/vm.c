@@ -166,6 +166,7 @@ static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
     cpuid_build(&v->cpuid, &id);
     msr_reset(&v->msrs, vm->config->type == GUEST_FIRMWARE);
     v->tsc_skew = 0;
+    fetch_forget(v);
     vcpu_reset(&v->arch, start, 0 - vm->tsc_start);
     platform_set_apic_mode(v);
     if (start->mode == START_REAL) /* SDM 3A "Processor State After Reset" */

@@ -24,6 +24,7 @@
 #include "devices/watchdog.h"
 #include "guest/config.h"
 #include "guest/cpuid.h"
+#include "guest/fetch.h"
 #include "guest/firmware.h"
 #include "guest/msr.h"
 #include "lib/ring.h"
@@ -78,6 +79,8 @@ struct vcpu {
     uint64_t tsc_deadline; /* IA32_TSC_DEADLINE as the guest wrote it; the local APIC has VM time */
     struct msr_store msrs;
     struct cpuid_table cpuid;
+
+    struct fetch fetch[FETCH_PLACES]; /* by a few bits of RIP */
 
     /* For the table dump: its core reads them at the next kick (guest/dump.c). */
     atomic_bool fields_wanted;

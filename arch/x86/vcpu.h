@@ -366,6 +366,15 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 /* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
 
+/*
+ * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR4,
+ * IA32_EFER, CS's base and access rights, the CPL. RIP and CR3 are not looked at.
+ */
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s);
+
+uint64_t vcpu_get_rip(struct vcpu_arch *a);
+uint64_t vcpu_get_cr3(struct vcpu_arch *a);
+
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);
 

@@ -310,6 +310,27 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
     *out = vcpu_fake.state;
 }
 
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    const struct vcpu_state *now = &vcpu_fake.state;
+
+    (void)a;
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->cr4 == s->cr4 && now->efer == s->efer &&
+           now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
+}
+
+uint64_t vcpu_get_rip(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.rip;
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.cr3;
+}
+
 unsigned vcpu_code_size(const struct vcpu_state *s)
 {
     if ((s->efer & EFER_LMA) != 0 && (s->cs_access & 0x2000) != 0)

@@ -14,6 +14,7 @@
 #define ROUNDS       1000u
 
 #define FAR_DEADLINE BIT(36) /* TSC ticks ahead: more than the program runs */
+#define MMIO_NOTHING 0xfed50000ul /* no device is there */
 
 /* Registers as each round finds them. */
 struct operands {
@@ -123,6 +124,7 @@ static void bench_mmio(struct cost loop)
     mmio_write(IOAPIC_BASE, IOAPIC_VERSION);
     cost_print("ioapic-read", cost_load((struct operands){.rsi = IOAPIC_BASE + IOAPIC_IOWIN}),
                loop);
+    cost_print("mmio-nothing", cost_load((struct operands){.rsi = MMIO_NOTHING}), loop);
 }
 
 static void bench_msrs(struct cost loop)

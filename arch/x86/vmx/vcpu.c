@@ -694,6 +694,28 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
     };
 }
 
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_CS_ACCESS) == s->cs_access && vmread(VMCS_GUEST_EFER) == s->efer &&
+           vmread(VMCS_GUEST_CR4) == s->cr4 &&
+           ((vmread(VMCS_GUEST_CR0) ^ s->cr0) & CR0_PG) == 0 &&
+           vmread(VMCS_GUEST_CS_BASE) == s->cs_base &&
+           (vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) == s->cpl;
+}
+
+uint64_t vcpu_get_rip(struct vcpu_arch *a)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_RIP);
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_CR3);
+}
+
 unsigned vcpu_code_size(const struct vcpu_state *s)
 {
     if ((s->efer & EFER_LMA) != 0 && (s->cs_access & BIT32(13)) != 0)
