@@ -249,11 +249,21 @@ static void build_extended(struct cpuid_table *t)
     e[8] = (struct cpuid_leaf){(e[8].eax & 0xff) | LINEAR_BITS << 8, 0, 0, 0};
 }
 
+static void find_plain(struct cpuid_table *t)
+{
+    for (uint32_t leaf = 0; leaf < ARRAY_LEN(t->plain); leaf++) {
+        bool plain = t->count[leaf] == 1 && (CPUID_DYNAMIC >> leaf & 1) == 0;
+
+        t->plain[leaf] = plain ? t->first[leaf] : CPUID_NOT_PLAIN;
+    }
+}
+
 void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id)
 {
     memset(t, 0, sizeof(*t));
     t->xcr0_allowed = allowed_xcr0();
     build_basic(t, id);
+    find_plain(t);
     build_extended(t);
     t->hypervisor.eax = CPUID_HYPERVISOR;
     memcpy(&t->hypervisor.ebx, "BulkheadHV\0", 12); /* EBX, ECX, EDX */

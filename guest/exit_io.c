@@ -19,17 +19,24 @@ static enum outcome after_write(const struct vcpu *v)
     return v->vm->wish == WISH_RUN ? RESUME_NEXT : STOP_VM;
 }
 
-enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x)
+enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size)
 {
-    uint64_t *rax = &v->arch.gpr[RAX];
-    unsigned size = x->u.pio.size;
+    struct vcpu *v = vcpu_of(a);
 
-    if (!x->u.pio.in) {
-        if (!platform_port_write(v, x->u.pio.port, size, (uint32_t)*rax))
-            return RESUME;
-        return after_write(v);
-    }
-    uint32_t value = platform_port_read(v, x->u.pio.port, size);
+    v->exits[EXIT_PIO]++;
+    if (!platform_port_write(v, port, size, (uint32_t)a->gpr[RAX]))
+        return RESUME;
+    return after_write(v);
+}
+
+enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size)
+{
+    struct vcpu *v = vcpu_of(a);
+    uint64_t *rax = &a->gpr[RAX];
+
+    v->exits[EXIT_PIO]++;
+
+    uint32_t value = platform_port_read(v, port, size);
 
     /* A 32-bit result clears the upper half of RAX, smaller ones keep the rest. */
     *rax = size == 4 ? value : (*rax & ~size_mask(size)) | value;
@@ -127,7 +134,7 @@ enum outcome exit_string(struct linear *l, const struct insn *in)
             return STOP_VM;
         if (done)
             return RESUME_NEXT;
-        if (v->attention || (l->s.rflags & RFLAGS_TF) != 0)
+        if (v->arch.attention || (l->s.rflags & RFLAGS_TF) != 0)
             break;
     }
     vcpu_skip_bytes(&v->arch, 0); /* an item is done: what a trap flag or STI has to say of it */

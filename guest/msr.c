@@ -9,7 +9,6 @@
 #include "lib/bits.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
-#include "lib/time.h"
 
 #define MTRRCAP_VALUE     (0x500u | MSR_MTRR_VARIABLE) /* WC, fixed ranges, VCNT */
 #define MTRR_DEF_ENABLED  0xc06u                       /* E, FE, write-back */
@@ -101,23 +100,6 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     return read_constant(msr, value);
 }
 
-/* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
-static uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
-{
-    uint64_t now = vm_now(v->vm);
-    uint64_t guest_now = now + v->tsc_skew;
-
-    if (tsc <= guest_now)
-        return now;
-    return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
-}
-
-static void write_tsc_deadline(struct vcpu *v, uint64_t value)
-{
-    v->tsc_deadline = value;
-    platform_write_tsc_deadline(v, value == 0 ? 0 : time_of_tsc(v, value));
-}
-
 /*
  * A write of the TSC or of IA32_TSC_ADJUST, which is the sum of what writes added since reset: the
  * skew. SDM 3B "IA32_TSC_ADJUST Register Support". An armed deadline is a value of the TSC: when
@@ -130,7 +112,7 @@ static void write_skew(struct vcpu *v, uint64_t skew)
     v->tsc_skew = skew;
     vcpu_set_tsc_offset(&v->arch, v->tsc_skew - v->vm->tsc_start);
     if (armed)
-        write_tsc_deadline(v, v->tsc_deadline);
+        platform_write_tsc_deadline(v, v->tsc_deadline);
 }
 
 /* 0, 1, 4, 5, 6: the memory types there are. SDM 3A "Memory Type Range Registers (MTRRs)". */
@@ -168,10 +150,6 @@ static bool write_mtrr(const struct vcpu *v, uint64_t *mtrr, uint32_t msr, uint6
 
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (msr == MSR_TSC_DEADLINE) {
-        write_tsc_deadline(v, value);
-        return true;
-    }
     if (is_x2apic(msr))
         return platform_write_x2apic(v, msr, value);
     uint64_t *mtrr = find_mtrr(&v->msrs, msr);

@@ -89,7 +89,7 @@ static void take_lint0(struct vcpu *bsp)
     bool level = atomic_load(&bsp->vm->intr);
 
     ipi_notice(bsp, lapic_set_lint(&bsp->lapic, 0, level), 0);
-    bsp->attention |= level;
+    bsp->arch.attention |= level;
 }
 
 /* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
@@ -139,6 +139,16 @@ static void rtc_irq(struct vcpu *self)
         set_irq(self, 8, mc146818_irq(&self->vm->rtc));
 }
 
+/*
+ * The guest changed its local APIC. Where software delivers, only a vector in IRR can need
+ * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ */
+static void lapic_changed(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention = true;
+}
+
 /* Of this core's own local APIC; without the lock. */
 static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
 {
@@ -152,7 +162,7 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
         spin_unlock(&v->vm->lock);
         break;
     }
-    v->attention = true; /* priorities may have changed */
+    lapic_changed(v);
 }
 
 /*
@@ -170,11 +180,6 @@ bool platform_extint_waiting(const struct vcpu *v)
     return v->lost_irq != 0 || i8259_waiting(v);
 }
 
-bool platform_irq_waiting(const struct vcpu *v)
-{
-    return platform_extint_waiting(v) || lapic_pending(&v->lapic) >= 0;
-}
-
 static int i8259_take(struct vcpu *v)
 {
     struct vm *vm = v->vm;
@@ -188,7 +193,7 @@ static int i8259_take(struct vcpu *v)
     return vector;
 }
 
-int platform_irq_ack(struct vcpu *v)
+int platform_extint_ack(struct vcpu *v)
 {
     int vector = v->lost_irq;
 
@@ -196,11 +201,7 @@ int platform_irq_ack(struct vcpu *v)
         v->lost_irq = 0;
         return vector;
     }
-    if (i8259_waiting(v))
-        return i8259_take(v);
-    vector = lapic_pending(&v->lapic);
-    lapic_ack(&v->lapic, vector);
-    return vector;
+    return i8259_waiting(v) ? i8259_take(v) : -1;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -211,7 +212,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
-static void arm(struct vcpu *v)
+static inline void arm(struct vcpu *v)
 {
     uint64_t start = v->vm->tsc_start;
     uint64_t next = lapic_deadline(&v->lapic);
@@ -308,7 +309,7 @@ void platform_advance(struct vcpu *v)
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
-        v->attention = true;
+        v->arch.attention = true;
     }
     if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
         advance_devices(v, now);
@@ -687,17 +688,26 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     spin_unlock(&vm->lock);
 }
 
-void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (offset == LAPIC_EOI_OFFSET)
+        lapic_eoi(&v->lapic, &effect);
+    else
+        lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
+    lapic_effect(v, &effect);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
+}
+
+void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+{
     if (!is_lapic(v, gpa, size)) {
         shared_write(v, gpa, size, value);
     } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm),
-                    &effect);
-        lapic_effect(v, &effect);
-        arm(v);
+        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
     }
 }
 
@@ -706,10 +716,12 @@ void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
 void platform_after_apic_write(struct vcpu *v, unsigned offset)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
     lapic_after_write(&v->lapic, offset, vm_now(v->vm), &effect);
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
 }
 
 void platform_after_eoi(struct vcpu *v, uint8_t vector)
@@ -731,21 +743,40 @@ void platform_set_apic_mode(struct vcpu *v)
     vcpu_set_apic_mode(&v->arch, mode);
 }
 
-void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
+/* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
+static NOINLINE uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
 {
-    lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
-    v->attention = true; /* a moment in the past interrupts at once */
-    arm(v);
+    uint64_t now = vm_now(v->vm);
+    uint64_t guest_now = now + v->tsc_skew;
+
+    if (tsc <= guest_now)
+        return now;
+    return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
+}
+
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    uint64_t moment = guest_tsc;
+
+    v->tsc_deadline = guest_tsc;
+    if (UNLIKELY(v->tsc_skew != 0) && moment != 0)
+        moment = time_of_tsc(v, moment);
+    lapic_write_tsc_deadline(&v->lapic, moment);
+    arm(v); /* a moment in the past is due as soon as the guest goes on */
 }
 
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
+        lapic_eoi(&v->lapic, &effect);
+    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
     return true;
 }
 
@@ -754,7 +785,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->attention = true;
+    v->arch.attention = true;
     arm(v);
     return ok;
 }
@@ -762,7 +793,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&v->lapic, value);
-    v->attention = true;
+    v->arch.attention = true;
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */
@@ -778,7 +809,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->attention = true;
+    v->arch.attention = true;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;

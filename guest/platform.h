@@ -39,7 +39,7 @@ uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size);
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value);
 
 /* MSR writes with effects beyond the local APIC; false: #GP. */
-void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time);
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc);
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value);
 bool platform_write_apic_base(struct vcpu *v, uint64_t value);
 void platform_write_cr8(struct vcpu *v, uint64_t value);
@@ -58,13 +58,10 @@ void platform_advance(struct vcpu *v);
 void platform_requests(struct vcpu *v, uint32_t requests);
 
 /*
- * The vector of the interrupt the vCPU should take now, acknowledged; -1: none.
- * platform_irq_waiting() says whether there is one.
+ * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
+ * failed. The vector of what the vCPU should take now, acknowledged; -1: none.
  */
-bool platform_irq_waiting(const struct vcpu *v);
-int platform_irq_ack(struct vcpu *v);
-
-/* The same without the local APIC's own interrupts, for hardware that delivers those. */
 bool platform_extint_waiting(const struct vcpu *v);
+int platform_extint_ack(struct vcpu *v);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "arch/x86/vcpu.h"
@@ -65,7 +66,6 @@ struct vcpu {
     uint32_t core;  /* index of the physical core it owns */
 
     enum vcpu_activity activity;
-    bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
     uint8_t lost_irq;    /* vector taken from its controller whose delivery failed; 0: none */
     bool extint_pending; /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
@@ -171,6 +171,12 @@ struct vm {
 
 /* One per guest of the config, in its order; defined in the generated config.c. */
 extern struct vm vms[];
+
+/* The vCPU of what arch/x86/vcpu.h hands to the policy. */
+static inline struct vcpu *vcpu_of(struct vcpu_arch *a)
+{
+    return (struct vcpu *)(void *)((char *)a - offsetof(struct vcpu, arch));
+}
 
 struct pages;
 
