@@ -11,21 +11,26 @@
 #include "guest/vm.h"
 #include "lib/bits.h"
 
+/* What the hardware said of an access. */
+struct access {
+    uint64_t gpa;
+    bool write;
+};
+
 /*
  * The address is the hardware's, unless the operand crosses a page, so that half of it may be RAM
  * and the address is that of the other half; or the instruction is not, or no longer, the one that
  * left the guest.
+ *   gva  of the operand; bits [11:0] are enough
  */
-static bool is_reported(const struct vcpu_exit *x, uint64_t gva, unsigned size, bool writes)
+static inline bool is_reported(struct access x, uint64_t gva, unsigned size, bool writes)
 {
-    uint64_t gpa = x->u.mmio.gpa;
-
-    return (gva ^ gpa) % PAGE_SIZE == 0 && gpa % PAGE_SIZE + size <= PAGE_SIZE &&
-           (x->u.mmio.write || !writes);
+    return (gva ^ x.gpa) % PAGE_SIZE == 0 && x.gpa % PAGE_SIZE + size <= PAGE_SIZE &&
+           x.write == writes;
 }
 
 /* Where the hardware said, or it is looked for, with all checks. */
-static bool find_operand(struct linear *l, const struct insn *in, const struct vcpu_exit *x,
+static bool find_operand(struct linear *l, const struct insn *in, struct access x,
                          struct linear_place *out)
 {
     unsigned size = in->op == INSN_CMPXCHG_PAIR ? 2u * in->size : in->size;
@@ -33,7 +38,7 @@ static bool find_operand(struct linear *l, const struct insn *in, const struct v
     bool writes = insn_writes(in);
 
     if (is_reported(x, linear_address(l->v, l->code, in->mem.segment, offset), size, writes)) {
-        *out = (struct linear_place){.gpa = {x->u.mmio.gpa}, .len = {(uint8_t)size}};
+        *out = (struct linear_place){.gpa = {x.gpa}, .len = {(uint8_t)size}};
         out->is_device = !writes || !insn_reads(in); /* ROM is read, then not written */
         return true;
     }
@@ -82,29 +87,30 @@ static enum outcome string(struct linear *l, const struct insn *in)
  * What drivers do nearly always: the same as execute(), without what only other instructions need.
  * False: nothing was done.
  */
-static bool move(struct vcpu *v, const struct fetch *f, const struct vcpu_exit *x)
+static inline bool move(struct vcpu *v, const struct fetch *f, struct access x)
 {
     const struct insn *in = &f->insn;
     uint64_t *gpr = v->arch.gpr;
-    uint64_t offset = insn_memory_offset(in, gpr, f->s.rip);
-    uint64_t gva = linear_address(v, f->code, in->mem.segment, offset);
+    uint64_t gva = insn_effective_address(in, gpr, f->s.rip);
     bool writes = in->op <= INSN_STORE_IMM;
 
-    if (!is_reported(x, gva, in->size, writes))
+    if (UNLIKELY(!f->is_flat))
+        gva = linear_address(v, f->code, in->mem.segment, gva);
+    if (UNLIKELY(!is_reported(x, gva, in->size, writes)))
         return false;
     if (writes) {
         uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : gpr[in->reg];
 
-        platform_mmio_write(v, x->u.mmio.gpa, in->size, value & size_mask(in->size));
+        platform_mmio_write(v, x.gpa, in->size, value & size_mask(in->size));
     } else {
-        gpr[in->reg] = platform_mmio_read(v, x->u.mmio.gpa, in->size);
+        gpr[in->reg] = platform_mmio_read(v, x.gpa, in->size);
     }
     vcpu_skip_bytes(&v->arch, in->length);
     return true;
 }
 
 /* The whole way to the instruction. False: the guest has been given a fault. */
-static bool fetch_slowly(struct linear *l, const struct vcpu_exit *x, struct insn *out)
+static bool fetch_slowly(struct linear *l, uint64_t gpa, struct insn *out)
 {
     struct linear_code code = {0};
 
@@ -112,13 +118,14 @@ static bool fetch_slowly(struct linear *l, const struct vcpu_exit *x, struct ins
     if (linear_decode(l, code.bytes, code.len, out))
         return true;
     if (!out->truncated || code.result == GVA_OK)
-        undecodable(l, code.bytes, x->u.mmio.gpa);
+        undecodable(l, code.bytes, gpa);
     else
         linear_fetch_fault(l, &code); /* another core changed the page tables meanwhile */
     return false;
 }
 
-static enum outcome emulate(struct vcpu *v, const struct fetch *f, const struct vcpu_exit *x)
+/* Any instruction that insn_decode() knows; f: NULL if it is not known yet. */
+static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, struct access x)
 {
     struct linear l;
     struct linear_place place;
@@ -126,7 +133,7 @@ static enum outcome emulate(struct vcpu *v, const struct fetch *f, const struct 
     const struct insn *in = f != NULL ? &f->insn : &slow;
 
     linear_begin(&l, v);
-    if (f == NULL && !fetch_slowly(&l, x, &slow))
+    if (f == NULL && !fetch_slowly(&l, x.gpa, &slow))
         return RESUME;
     if (insn_is_string(in))
         return string(&l, in);
@@ -135,16 +142,17 @@ static enum outcome emulate(struct vcpu *v, const struct fetch *f, const struct 
     return RESUME;
 }
 
-enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x)
+enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, bool write)
 {
+    struct vcpu *v = vcpu_of(a);
+    struct access x = {gpa, write};
     enum outcome outcome = RESUME;
 
-    if (x->u.mmio.fetch) /* nothing is there: the bus reads as ones, and FFH FFH is #UD */
-        return exit_undefined(v);
+    v->exits[EXIT_MMIO]++;
 
     const struct fetch *f = fetch_insn(v);
 
-    if (f == NULL || !f->is_move || !move(v, f, x))
+    if (UNLIKELY(f == NULL || !f->is_move || !move(v, f, x)))
         outcome = emulate(v, f, x);
     return v->vm->wish == WISH_RUN ? outcome : STOP_VM;
 }

@@ -12,7 +12,7 @@
 /* --- what was found there before -------------------------------------------------------------- */
 
 /* A paging-structure entry, in one access. */
-static uint64_t entry_at(const void *entry, unsigned size)
+static inline uint64_t entry_at(const void *entry, unsigned size)
 {
     return size == 8 ? *(const volatile uint64_t *)entry : *(const volatile uint32_t *)entry;
 }
@@ -25,15 +25,27 @@ static uint64_t word_at(const void *bytes, unsigned n)
     return word;
 }
 
-static bool is_same_memory(const struct fetch *f)
+static inline bool same_entries(const struct fetch *f, unsigned size)
+{
+    for (unsigned i = 0; i < f->trail.count; i++) {
+        if (entry_at(f->entry[i], size) != f->trail.entry[i])
+            return false;
+    }
+    return true;
+}
+
+static bool same_bytes(const struct fetch *f)
 {
     uint64_t differ = 0;
 
-    for (unsigned i = 0; i < f->trail.count; i++)
-        differ |= entry_at(f->entry[i], f->trail.entry_size) ^ f->trail.entry[i];
     for (unsigned i = 0; i < FETCH_WORDS; i++)
         differ |= (word_at(f->bytes, i) ^ f->word[i]) & f->mask[i];
     return differ == 0;
+}
+
+static inline bool is_same_memory(const struct fetch *f)
+{
+    return (f->trail.entry_size == 8 ? same_entries(f, 8) : same_entries(f, 4)) && same_bytes(f);
 }
 
 /*
@@ -62,7 +74,7 @@ static bool find_views(const struct vm *vm, struct fetch *f)
 }
 
 /* With another CR3 the first entry is another one; if its value is the same, so is all below it. */
-static bool look_for(struct vcpu *v, struct fetch *f, uint64_t cr3)
+static NOINLINE bool look_for(struct vcpu *v, struct fetch *f, uint64_t cr3)
 {
     if (f->mask[0] == 0)
         return false;
@@ -72,10 +84,8 @@ static bool look_for(struct vcpu *v, struct fetch *f, uint64_t cr3)
     return find_views(v->vm, f);
 }
 
-static bool is_in_view(struct vcpu *v, struct fetch *f)
+static inline bool is_in_view(struct vcpu *v, struct fetch *f, uint64_t cr3)
 {
-    uint64_t cr3 = vcpu_get_cr3(&v->arch);
-
     return (f->moves == phys_window_moves() && f->ctx.cr3 == cr3) || look_for(v, f, cr3);
 }
 
@@ -98,7 +108,7 @@ static void keep(struct fetch *f)
     f->mask[1] = bits < 64 ? 0 : BIT(bits - 64) - 1;
 }
 
-static bool learn(struct vcpu *v, struct fetch *f)
+static NOINLINE const struct fetch *learn(struct vcpu *v, struct fetch *f)
 {
     struct linear l;
     uint32_t pf_error;
@@ -116,21 +126,23 @@ static bool learn(struct vcpu *v, struct fetch *f)
         gva_trace(v->vm, &l.ctx, gva, GVA_FETCH, &f->gpa, &pf_error, &f->trail) != GVA_OK ||
         !gmem_read(v->vm, f->gpa, f->word, FETCH_BYTES) ||
         !linear_decode(&l, (const uint8_t *)f->word, FETCH_BYTES, &f->insn))
-        return false;
+        return NULL;
+    f->is_flat = l.code == CODE_64 && f->insn.mem.segment < INSN_FS;
     f->is_move = is_move(&f->insn);
     if (f->trail.settled)
         keep(f);
-    return true;
+    return f;
 }
 
 const struct fetch *fetch_insn(struct vcpu *v)
 {
-    uint64_t rip = vcpu_get_rip(&v->arch);
-    struct fetch *f = &v->fetch[(rip ^ rip >> 3) % FETCH_PLACES];
+    struct vcpu_place now = vcpu_get_place(&v->arch);
+    struct fetch *f = &v->fetch[(now.rip ^ now.rip >> 3) % FETCH_PLACES];
 
-    if (f->s.rip == rip && vcpu_same_code(&v->arch, &f->s) && is_in_view(v, f) && is_same_memory(f))
+    if (f->s.rip == now.rip && vcpu_same_code(&v->arch, &f->s) && is_in_view(v, f, now.cr3) &&
+        is_same_memory(f))
         return f;
-    return learn(v, f) ? f : NULL;
+    return learn(v, f);
 }
 
 void fetch_forget(struct vcpu *v)

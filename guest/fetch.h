@@ -36,6 +36,7 @@ struct vcpu;
 struct fetch {
     struct insn insn;
     unsigned code; /* CODE_* */
+    bool is_flat;  /* the operand's segment has no base */
     bool is_move;  /* MOV, MOVZX: memory from a register or immediate, or a whole register of 4 or
                       8 bytes from memory; RSP, which is not in vcpu_arch.gpr, has no part in it */
 

@@ -598,13 +598,9 @@ bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t 
 
 static bool in_page(uint64_t gpa, uint64_t page, unsigned size)
 {
-    return gpa >= page && gpa - page <= PAGE_SIZE - size;
+    return gpa - page <= PAGE_SIZE - size; /* below it: wraps to a large number */
 }
 
-/*
- * Both chips have 32-bit registers. Smaller reads get their part; of smaller writes the I/O APIC
- * takes the low bits (its index is 8 bits), the local APIC, whose manual forbids them, none.
- */
 static bool is_lapic(const struct vcpu *v, uint64_t gpa, unsigned size)
 {
     return in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic);
@@ -615,7 +611,7 @@ static bool is_hpet(const struct vm *vm, uint64_t gpa, unsigned size)
     return in_page(gpa, HPET_GPA, size) && vm->config->hpet;
 }
 
-static uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+static NOINLINE uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     struct hpet *h = &v->vm->hpet;
     uint64_t now = vm_now(v->vm);
@@ -643,6 +639,17 @@ static void hpet_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_
     arm_devices(v);
 }
 
+/*
+ * Both APICs have 32-bit registers. Smaller reads get their part; of smaller writes the I/O APIC
+ * takes the low bits (its index is 8 bits), the local APIC, whose manual forbids them, none.
+ */
+static uint64_t register_part(uint32_t value, uint64_t gpa, unsigned size)
+{
+    if (size == 4 && is_aligned(gpa, 4))
+        return value;
+    return value >> 8 * (gpa & 3) & size_mask(size);
+}
+
 static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     struct vm *vm = v->vm;
@@ -650,11 +657,11 @@ static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
 
     spin_lock(&vm->lock);
     if (in_page(gpa, IOAPIC_GPA, size))
-        value =
-            ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >> 8 * (gpa & 3);
+        value = register_part(
+            ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)), gpa, size);
     else if (is_hpet(vm, gpa, size))
-        value = hpet_mmio_read(v, gpa, size);
-    else if (!gmem_read(vm, gpa, &value, size)) /* ROM, read by what also writes to it */
+        value &= hpet_mmio_read(v, gpa, size);
+    else
         vm->unclaimed_io++;
     spin_unlock(&vm->lock);
     return value;
@@ -662,14 +669,11 @@ static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
 
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    uint64_t value;
-
-    if (is_lapic(v, gpa, size))
-        value = lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)) >>
-                8 * (gpa & 3);
-    else
-        value = shared_read(v, gpa, size);
-    return value & size_mask(size);
+    if (!is_lapic(v, gpa, size))
+        return shared_read(v, gpa, size);
+    return register_part(
+        lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)), gpa,
+        size);
 }
 
 static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)

@@ -227,7 +227,6 @@ bool small_vm_mmio_far(const char *code, size_t len, uint64_t gpa, bool write)
 
     x.u.mmio.gpa = gpa;
     x.u.mmio.write = write;
-    x.u.mmio.fetch = false;
     assert_true(gmem_write(vm, SMALL_VM_CODE, code, len));
     vcpu_fake.state.rip = SMALL_VM_CODE;
     return small_vm_exit(&x);

@@ -233,6 +233,8 @@ static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
         return vcpu_handle_in(a, x->u.pio.port, x->u.pio.size);
     if (x->kind == EXIT_PIO)
         return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
+    if (x->kind == EXIT_MMIO)
+        return vcpu_handle_mmio(a, x->u.mmio.gpa, x->u.mmio.write);
     return vcpu_handle_exit(a, x);
 }
 
@@ -350,16 +352,10 @@ bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
            now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
 }
 
-uint64_t vcpu_get_rip(struct vcpu_arch *a)
+struct vcpu_place vcpu_get_place(struct vcpu_arch *a)
 {
     (void)a;
-    return vcpu_fake.state.rip;
-}
-
-uint64_t vcpu_get_cr3(struct vcpu_arch *a)
-{
-    (void)a;
-    return vcpu_fake.state.cr3;
+    return (struct vcpu_place){vcpu_fake.state.rip, vcpu_fake.state.cr3};
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)

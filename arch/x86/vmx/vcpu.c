@@ -265,6 +265,8 @@ static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
     }
 }
 
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason);
+
 static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 {
     uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
@@ -311,34 +313,48 @@ static void decode_cr(struct vcpu_exit *x)
  * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
  * help.
  */
+static bool is_own_access(uint64_t q)
+{
+    return (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) == 0 &&
+           (q & QUAL_EPT_FINAL) == QUAL_EPT_FINAL;
+}
+
 static void decode_ept_violation(struct vcpu_exit *x)
+{
+    x->kind = is_own_access(vmread(VMCS_EXIT_QUALIFICATION)) ? EXIT_FETCH : EXIT_UNKNOWN;
+}
+
+static inline enum outcome handle_ept_violation(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 
-    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
-        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
-        x->kind = EXIT_UNKNOWN;
-        return;
-    }
-    if (q & QUAL_EPT_NMI_IRET)
+    if (UNLIKELY((q & QUAL_EPT_NMI_IRET) != 0))
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
-    x->kind = EXIT_MMIO;
-    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
-    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
-    x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
+    if (UNLIKELY(!is_own_access(q) || (q & QUAL_EPT_FETCH) != 0))
+        return handle_other(a, REASON_EPT_VIOLATION);
+    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), (q & QUAL_EPT_WRITE) != 0);
 }
 
-/* An access that the hardware did not answer from the virtual-APIC page; event delivery as above.
- */
+/* An access that the hardware did not answer from the virtual-APIC page; event delivery, of the
+ * other types, as above. */
+#define APIC_ACCESS_WRITE 1
+#define APIC_ACCESS_FETCH 2
+
 static void decode_apic_access(struct vcpu_exit *x)
+{
+    uint64_t type = field_get(vmread(VMCS_EXIT_QUALIFICATION), QUAL_APIC_TYPE);
+
+    x->kind = type == APIC_ACCESS_FETCH ? EXIT_FETCH : EXIT_UNKNOWN;
+}
+
+static inline enum outcome handle_apic_access(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
     uint64_t type = field_get(q, QUAL_APIC_TYPE);
 
-    x->kind = type <= 2 ? EXIT_MMIO : EXIT_UNKNOWN;
-    x->u.mmio.gpa = APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET);
-    x->u.mmio.write = type == 1;
-    x->u.mmio.fetch = type == 2;
+    if (UNLIKELY(type > APIC_ACCESS_WRITE))
+        return handle_other(a, REASON_APIC_ACCESS);
+    return vcpu_handle_mmio(a, APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET), type == APIC_ACCESS_WRITE);
 }
 
 /* What was being delivered when the exception came is lost unless it is delivered again. */
@@ -522,9 +538,17 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
         end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
+/* Here RF is always set: the exit was before the instruction, like a fault. */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    skip(a, len);
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+
+    advance(len);
+    if (UNLIKELY((rflags & RFLAGS_TF) != 0 || (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+        end_instruction(a);
+    else
+        vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
 }
 
 /*
@@ -559,6 +583,10 @@ static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
         return handle_io(a);
     if (reason == REASON_RDMSR)
         return vcpu_handle_rdmsr(a);
+    if (reason == REASON_EPT_VIOLATION)
+        return handle_ept_violation(a);
+    if (reason == REASON_APIC_ACCESS)
+        return handle_apic_access(a);
     return handle_other(a, reason);
 }
 
@@ -745,16 +773,10 @@ bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
            (vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) == s->cpl;
 }
 
-uint64_t vcpu_get_rip(struct vcpu_arch *a)
+struct vcpu_place vcpu_get_place(struct vcpu_arch *a)
 {
     (void)a;
-    return vmread(VMCS_GUEST_RIP);
-}
-
-uint64_t vcpu_get_cr3(struct vcpu_arch *a)
-{
-    (void)a;
-    return vmread(VMCS_GUEST_CR3);
+    return (struct vcpu_place){.rip = vmread(VMCS_GUEST_RIP), .cr3 = vmread(VMCS_GUEST_CR3)};
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)
