@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "devices/apic_msg.h"
+#include "lib/compiler.h"
 #include "lib/time.h"
 
 #define LAPIC_GPA       0xfee00000ull /* the register page; it cannot be moved */
@@ -199,7 +200,7 @@ static inline void lapic_update_deadline(struct lapic *l)
 uint64_t lapic_read_tsc_deadline(const struct lapic *l, uint64_t now);
 static inline void lapic_write_tsc_deadline(struct lapic *l, uint64_t value)
 {
-    if ((l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_TIMER_MODE) != LAPIC_LVT_TIMER_TSC)
+    if (UNLIKELY((l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_TIMER_MODE) != LAPIC_LVT_TIMER_TSC))
         return;
     l->tsc_deadline = value;
     l->expiry = value == 0 ? TIME_NEVER : value;

@@ -140,12 +140,27 @@ static void rtc_irq(struct vcpu *self)
 }
 
 /*
- * The guest changed its local APIC. Where software delivers, only a vector in IRR can need
+ * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
+ * the pair has by then: without a request it answers with its spurious vector.
+ */
+static bool i8259_waiting(const struct vcpu *v)
+{
+    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
+                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
+}
+
+bool platform_extint_waiting(const struct vcpu *v)
+{
+    return v->lost_irq != 0 || i8259_waiting(v);
+}
+
+/*
+ * The guest changed its local APIC. Where software delivers, only what is waiting can need
  * something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
 static void lapic_changed(struct vcpu *v)
 {
-    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
         v->arch.attention = true;
 }
 
@@ -163,21 +178,6 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
         break;
     }
     lapic_changed(v);
-}
-
-/*
- * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
- * the pair has by then: without a request it answers with its spurious vector.
- */
-static bool i8259_waiting(const struct vcpu *v)
-{
-    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
-                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
-}
-
-bool platform_extint_waiting(const struct vcpu *v)
-{
-    return v->lost_irq != 0 || i8259_waiting(v);
 }
 
 static int i8259_take(struct vcpu *v)
@@ -214,13 +214,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
 static inline void arm(struct vcpu *v)
 {
-    uint64_t start = v->vm->tsc_start;
     uint64_t next = lapic_deadline(&v->lapic);
+    uint64_t host;
 
     if (v->index == 0)
         next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
-    /* A moment beyond the end of the host's TSC never comes. */
-    vcpu_set_deadline(&v->arch, next >= TIME_NEVER - start ? TIME_NEVER : next + start);
+    if (__builtin_add_overflow(next, v->vm->tsc_start, &host))
+        host = TIME_NEVER; /* beyond the end of the host's TSC */
+    vcpu_set_deadline(&v->arch, host);
 }
 
 /* The same after a device changed; the lock is held. */
@@ -747,8 +748,14 @@ void platform_set_apic_mode(struct vcpu *v)
     vcpu_set_apic_mode(&v->arch, mode);
 }
 
+static inline void write_deadline(struct vcpu *v, uint64_t moment)
+{
+    lapic_write_tsc_deadline(&v->lapic, moment);
+    arm(v); /* a moment in the past is due as soon as the guest goes on */
+}
+
 /* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
-static NOINLINE uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
+static uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
 {
     uint64_t now = vm_now(v->vm);
     uint64_t guest_now = now + v->tsc_skew;
@@ -758,15 +765,18 @@ static NOINLINE uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
     return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
 }
 
+static NOINLINE void write_skewed_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    write_deadline(v, guest_tsc == 0 ? 0 : time_of_tsc(v, guest_tsc));
+}
+
 void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc)
 {
-    uint64_t moment = guest_tsc;
-
     v->tsc_deadline = guest_tsc;
-    if (UNLIKELY(v->tsc_skew != 0) && moment != 0)
-        moment = time_of_tsc(v, moment);
-    lapic_write_tsc_deadline(&v->lapic, moment);
-    arm(v); /* a moment in the past is due as soon as the guest goes on */
+    if (UNLIKELY(v->tsc_skew != 0))
+        write_skewed_deadline(v, guest_tsc);
+    else
+        write_deadline(v, guest_tsc);
 }
 
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
@@ -797,7 +807,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&v->lapic, value);
-    v->arch.attention = true;
+    lapic_changed(v);
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */

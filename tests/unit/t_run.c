@@ -342,7 +342,7 @@ static void test_pit_access_after_edge_does_not_double_the_tick(void **state)
     cpu->arch.gpr[RAX] = 0;
     assert_true(small_vm_exit(&latch)); /* OUT is low */
     host_fake.tsc += 4 * MS;            /* OUT has risen */
-    assert_int_equal(vcpu_handle_exit(&cpu->arch, &latch), RESUME_NEXT);
+    assert_int_equal(vcpu_handle_out(&cpu->arch, 0x43, 1), RESUME_NEXT);
     vcpu_fake.state.rflags |= RFLAGS_IF;
     vcpu_prepare_entry(&cpu->arch);
     small_vm_run();
