@@ -165,6 +165,13 @@ static inline bool lapic_x2apic_enabled(const struct lapic *l)
  *   return  FFFFFFFFH if the page does not exist (lapic_mmio_enabled)
  */
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now);
+
+/* Whether lapic_read() looks at `now`: the current-count register. */
+static inline bool lapic_reads_time(unsigned offset)
+{
+    return offset == 0x390;
+}
+
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
 

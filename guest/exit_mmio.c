@@ -20,24 +20,18 @@ struct access {
 /*
  * The address is the hardware's, unless the operand crosses a page, so that half of it may be RAM
  * and the address is that of the other half; or the instruction is not, or no longer, the one that
- * left the guest.
- *   gva  of the operand; bits [11:0] are enough
+ * left the guest. Then it is looked for, with all checks.
  */
-static inline bool is_reported(struct access x, uint64_t gva, unsigned size, bool writes)
-{
-    return (gva ^ x.gpa) % PAGE_SIZE == 0 && x.gpa % PAGE_SIZE + size <= PAGE_SIZE &&
-           x.write == writes;
-}
-
-/* Where the hardware said, or it is looked for, with all checks. */
 static bool find_operand(struct linear *l, const struct insn *in, struct access x,
                          struct linear_place *out)
 {
     unsigned size = in->op == INSN_CMPXCHG_PAIR ? 2u * in->size : in->size;
     uint64_t offset = insn_memory_offset(in, l->v->arch.gpr, l->s.rip);
+    uint64_t gva = linear_address(l->v, l->code, in->mem.segment, offset);
     bool writes = insn_writes(in);
 
-    if (is_reported(x, linear_address(l->v, l->code, in->mem.segment, offset), size, writes)) {
+    if ((gva ^ x.gpa) % PAGE_SIZE == 0 && x.gpa % PAGE_SIZE + size <= PAGE_SIZE &&
+        x.write == writes) {
         *out = (struct linear_place){.gpa = {x.gpa}, .len = {(uint8_t)size}};
         out->is_device = !writes || !insn_reads(in); /* ROM is read, then not written */
         return true;
@@ -85,25 +79,26 @@ static enum outcome string(struct linear *l, const struct insn *in)
 
 /*
  * What drivers do nearly always: the same as execute(), without what only other instructions need.
- * False: nothing was done.
+ * An operand that is aligned crosses no page. False: nothing was done.
  */
 static inline bool move(struct vcpu *v, const struct fetch *f, struct access x)
 {
     const struct insn *in = &f->insn;
     uint64_t *gpr = v->arch.gpr;
     uint64_t gva = insn_effective_address(in, gpr, f->s.rip);
-    bool writes = in->op <= INSN_STORE_IMM;
 
     if (UNLIKELY(!f->is_flat))
         gva = linear_address(v, f->code, in->mem.segment, gva);
-    if (UNLIKELY(!is_reported(x, gva, in->size, writes)))
+    if (UNLIKELY((gva ^ x.gpa) % PAGE_SIZE != 0 || !is_aligned(x.gpa, in->size)))
         return false;
-    if (writes) {
+    if (!x.write && f->kind == FETCH_LOAD) {
+        gpr[in->reg] = platform_mmio_read(v, x.gpa, in->size);
+    } else if (x.write && f->kind == FETCH_STORE) {
         uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : gpr[in->reg];
 
         platform_mmio_write(v, x.gpa, in->size, value & size_mask(in->size));
     } else {
-        gpr[in->reg] = platform_mmio_read(v, x.gpa, in->size);
+        return false;
     }
     vcpu_skip_bytes(&v->arch, in->length);
     return true;
@@ -142,17 +137,17 @@ static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, stru
     return RESUME;
 }
 
-enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, bool write)
+enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write)
 {
     struct vcpu *v = vcpu_of(a);
     struct access x = {gpa, write};
+    const struct fetch *f = &v->fetch[fetch_slot(rip)];
     enum outcome outcome = RESUME;
 
     v->exits[EXIT_MMIO]++;
-
-    const struct fetch *f = fetch_insn(v);
-
-    if (UNLIKELY(f == NULL || !f->is_move || !move(v, f, x)))
+    if (UNLIKELY(!fetch_is_same(a, f, rip)))
+        f = fetch_again(v, rip);
+    if (UNLIKELY(f == NULL || !move(v, f, x)))
         outcome = emulate(v, f, x);
     return v->vm->wish == WISH_RUN ? outcome : STOP_VM;
 }

@@ -9,44 +9,9 @@
 
 #define NOT_IN_VIEW UINT64_MAX /* in place of a number of moves */
 
-/* --- what was found there before -------------------------------------------------------------- */
+static const uint64_t no_entry; /* what is "seen" of levels that the walk did not have */
 
-/* A paging-structure entry, in one access. */
-static inline uint64_t entry_at(const void *entry, unsigned size)
-{
-    return size == 8 ? *(const volatile uint64_t *)entry : *(const volatile uint32_t *)entry;
-}
-
-static uint64_t word_at(const void *bytes, unsigned n)
-{
-    uint64_t word;
-
-    __builtin_memcpy(&word, (const uint8_t *)bytes + n * sizeof(word), sizeof(word));
-    return word;
-}
-
-static inline bool same_entries(const struct fetch *f, unsigned size)
-{
-    for (unsigned i = 0; i < f->trail.count; i++) {
-        if (entry_at(f->entry[i], size) != f->trail.entry[i])
-            return false;
-    }
-    return true;
-}
-
-static bool same_bytes(const struct fetch *f)
-{
-    uint64_t differ = 0;
-
-    for (unsigned i = 0; i < FETCH_WORDS; i++)
-        differ |= (word_at(f->bytes, i) ^ f->word[i]) & f->mask[i];
-    return differ == 0;
-}
-
-static inline bool is_same_memory(const struct fetch *f)
-{
-    return (f->trail.entry_size == 8 ? same_entries(f, 8) : same_entries(f, 4)) && same_bytes(f);
-}
+_Static_assert(FETCH_BYTES > INSN_MAX_LEN, "every instruction fits");
 
 /*
  * Bring the memory that it depends on into view. What comes into a window may put out what was
@@ -55,17 +20,19 @@ static inline bool is_same_memory(const struct fetch *f)
 static bool find_views(const struct vm *vm, struct fetch *f)
 {
     for (unsigned tries = 0; tries < 2; tries++) {
-        uint64_t moves = phys_window_moves();
+        uint64_t moves = *f->moves_now;
 
-        for (unsigned i = 0; i < f->trail.count; i++) {
-            f->entry[i] = gmem_view(vm, f->trail.gpa[i], f->trail.entry_size);
+        for (unsigned i = 0; i < FETCH_LEVELS; i++) {
+            f->entry[i] = &no_entry;
+            if (i < f->trail.count)
+                f->entry[i] = gmem_view(vm, f->trail.gpa[i], f->trail.entry_size);
             if (f->entry[i] == NULL)
                 return false;
         }
         f->bytes = gmem_view(vm, f->gpa, FETCH_BYTES);
         if (f->bytes == NULL)
             return false;
-        if (phys_window_moves() == moves) {
+        if (*f->moves_now == moves) {
             f->moves = moves;
             return true;
         }
@@ -74,41 +41,42 @@ static bool find_views(const struct vm *vm, struct fetch *f)
 }
 
 /* With another CR3 the first entry is another one; if its value is the same, so is all below it. */
-static NOINLINE bool look_for(struct vcpu *v, struct fetch *f, uint64_t cr3)
+static bool look_for(struct vcpu *v, struct fetch *f)
 {
     if (f->mask[0] == 0)
         return false;
     f->moves = NOT_IN_VIEW;
-    f->ctx.cr3 = cr3;
+    f->s.cr3 = f->ctx.cr3 = vcpu_get_cr3(&v->arch);
     gva_move_trail(&f->ctx, &f->trail);
     return find_views(v->vm, f);
 }
 
-static inline bool is_in_view(struct vcpu *v, struct fetch *f, uint64_t cr3)
+static enum fetch_kind kind_of(const struct insn *in)
 {
-    return (f->moves == phys_window_moves() && f->ctx.cr3 == cr3) || look_for(v, f, cr3);
+    if (in->high_byte || in->reg == INSN_RSP || in->mem.base == INSN_RSP || in->mem.rip_relative)
+        return FETCH_OTHER;
+    if (in->op == INSN_STORE_REG || in->op == INSN_STORE_IMM)
+        return FETCH_STORE;
+    if ((in->op == INSN_LOAD || in->op == INSN_LOAD_ZERO) && in->width >= 4)
+        return FETCH_LOAD;
+    return FETCH_OTHER;
 }
 
-/* --- what is found there now ------------------------------------------------------------------ */
-
-static bool is_move(const struct insn *in)
-{
-    if (in->high_byte || in->reg == INSN_RSP || in->mem.base == INSN_RSP)
-        return false;
-    if (in->op == INSN_LOAD || in->op == INSN_LOAD_ZERO)
-        return in->width >= 4;
-    return in->op == INSN_STORE_REG || in->op == INSN_STORE_IMM;
-}
-
+/*
+ * Keep it, unless its accessed flags are not settled, or its page tables have entries of 32 bits,
+ * which are not compared with one access of the size.
+ */
 static void keep(struct fetch *f)
 {
     unsigned bits = 8u * f->insn.length;
 
+    if (!f->trail.settled || f->trail.count > FETCH_LEVELS || f->trail.entry_size == 4)
+        return;
     f->mask[0] = bits < 64 ? BIT(bits) - 1 : UINT64_MAX;
-    f->mask[1] = bits < 64 ? 0 : BIT(bits - 64) - 1;
+    f->mask[1] = bits > 64 ? BIT(bits - 64) - 1 : 0;
 }
 
-static NOINLINE const struct fetch *learn(struct vcpu *v, struct fetch *f)
+static const struct fetch *learn(struct vcpu *v, struct fetch *f)
 {
     struct linear l;
     uint32_t pf_error;
@@ -118,7 +86,7 @@ static NOINLINE const struct fetch *learn(struct vcpu *v, struct fetch *f)
     linear_begin(&l, v);
     f->s = l.s;
     f->ctx = l.ctx;
-    f->code = l.code;
+    f->code = (uint8_t)l.code;
 
     uint64_t gva = linear_code_address(&l);
 
@@ -127,20 +95,18 @@ static NOINLINE const struct fetch *learn(struct vcpu *v, struct fetch *f)
         !gmem_read(v->vm, f->gpa, f->word, FETCH_BYTES) ||
         !linear_decode(&l, (const uint8_t *)f->word, FETCH_BYTES, &f->insn))
         return NULL;
+    f->kind = (uint8_t)kind_of(&f->insn);
     f->is_flat = l.code == CODE_64 && f->insn.mem.segment < INSN_FS;
-    f->is_move = is_move(&f->insn);
-    if (f->trail.settled)
-        keep(f);
+    keep(f);
     return f;
 }
 
-const struct fetch *fetch_insn(struct vcpu *v)
+const struct fetch *fetch_again(struct vcpu *v, uint64_t rip)
 {
-    struct vcpu_place now = vcpu_get_place(&v->arch);
-    struct fetch *f = &v->fetch[(now.rip ^ now.rip >> 3) % FETCH_PLACES];
+    struct fetch *f = &v->fetch[fetch_slot(rip)];
 
-    if (f->s.rip == now.rip && vcpu_same_code(&v->arch, &f->s) && is_in_view(v, f, now.cr3) &&
-        is_same_memory(f))
+    f->moves_now = phys_window_moves();
+    if (f->s.rip == rip && look_for(v, f) && fetch_is_same(&v->arch, f, rip))
         return f;
     return learn(v, f);
 }
@@ -148,5 +114,5 @@ const struct fetch *fetch_insn(struct vcpu *v)
 void fetch_forget(struct vcpu *v)
 {
     for (unsigned i = 0; i < FETCH_PLACES; i++)
-        v->fetch[i] = (struct fetch){.moves = NOT_IN_VIEW};
+        v->fetch[i] = (struct fetch){.moves_now = &no_entry, .moves = NOT_IN_VIEW};
 }

@@ -29,39 +29,80 @@
 struct vcpu;
 
 #define FETCH_PLACES 8 /* kept for each vCPU */
+#define FETCH_LEVELS 4 /* of page tables; what five lead to is not kept */
 #define FETCH_WORDS  2
 #define FETCH_BYTES  (FETCH_WORDS * 8) /* no instruction is longer */
+
+/* What kind of an instruction it is, to whoever is in a hurry. */
+enum fetch_kind {
+    FETCH_OTHER,
+    FETCH_LOAD,  /* MOV, MOVZX: a whole register of 4 or 8 bytes = memory             */
+    FETCH_STORE, /* MOV: memory = a register's low bytes, or an immediate             */
+};
 
 /* One place in the guest's code. */
 struct fetch {
     struct insn insn;
-    unsigned code; /* CODE_* */
-    bool is_flat;  /* the operand's segment has no base */
-    bool is_move;  /* MOV, MOVZX: memory from a register or immediate, or a whole register of 4 or
-                      8 bytes from memory; RSP, which is not in vcpu_arch.gpr, has no part in it */
+    uint8_t kind;       /* enum fetch_kind; in a load or store RSP, which is not in vcpu_arch.gpr, has
+                           no part, and the operand's address has none of RIP */
+    bool is_flat;       /* the operand's segment has no base */
+    uint8_t code;       /* CODE_* */
 
     /* Everything it depends on. */
     struct vcpu_state s;
-    struct gva_context ctx; /* the same for a walk, and the CR3 that `trail` starts from */
+    struct gva_context ctx; /* the same, as `trail` was made with it */
     struct gva_trail trail;
     uint64_t gpa; /* of the instruction */
     uint64_t word[FETCH_WORDS];
     uint64_t mask[FETCH_WORDS]; /* the bytes of `word` that belong to it; none: nothing is kept */
 
-    /* Where to look at it, valid while phys_window_moves() is `moves`. */
+    /* Where to look at it, valid while *moves_now is `moves`. */
+    const uint64_t *moves_now;
     uint64_t moves;
-    const void *entry[GVA_LEVELS_MAX];
+    const void *entry[FETCH_LEVELS]; /* those that there are not: a 0 somewhere */
     const void *bytes;
 };
 
+/* Which one of struct vcpu.fetch is for a RIP. */
+static inline unsigned fetch_slot(uint64_t rip)
+{
+    return (unsigned)(rip ^ rip >> 3) % FETCH_PLACES;
+}
+
+/* A paging-structure entry, in one access, is what it was. */
+static inline bool fetch_same_entry(const struct fetch *f, unsigned level)
+{
+    return *(const volatile uint64_t *)f->entry[level] == f->trail.entry[level];
+}
+
+static inline uint64_t fetch_changed_bytes(const struct fetch *f, unsigned word)
+{
+    uint64_t now;
+
+    __builtin_memcpy(&now, (const uint8_t *)f->bytes + word * sizeof(now), sizeof(now));
+    return (now ^ f->word[word]) & f->mask[word];
+}
+
 /*
- * What the guest is at.
+ * Whether the guest is still, or again, at the instruction that is kept in f.
+ *   rip     the guest's
+ *   return  false: it is not, or it takes fetch_again() to say
+ */
+static inline bool fetch_is_same(struct vcpu_arch *a, const struct fetch *f, uint64_t rip)
+{
+    return f->s.rip == rip && *f->moves_now == f->moves && vcpu_same_code(a, &f->s) &&
+           fetch_same_entry(f, 0) && fetch_same_entry(f, 1) && fetch_same_entry(f, 2) &&
+           fetch_same_entry(f, 3) && (fetch_changed_bytes(f, 0) | fetch_changed_bytes(f, 1)) == 0;
+}
+
+/*
+ * What the guest is at, if that is not known to be what was kept for its RIP.
  *   return  NULL: it has to be looked at step by step, by linear_fetch() and insn_decode(): not an
  *           instruction that these know, a fault, or too close to the end of a page. Else valid
- *           until the next call for this vCPU; s.rip is RIP
+ *           until the next call for this vCPU
  * Context: the vCPU's core.
  */
-const struct fetch *fetch_insn(struct vcpu *v);
+const struct fetch *fetch_again(struct vcpu *v, uint64_t rip);
 
 /* Nothing is kept of a former life of the guest. */
 void fetch_forget(struct vcpu *v);

@@ -49,8 +49,8 @@ MUST_CHECK bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t
 
 /*
  * Where memory that gmem_read() would read can be looked at again, without the search.
- *   return  len bytes, to be read only, as long as phys_window_moves() is what it was before the
- *           call; NULL: gmem_read() would say false, or they cross a border of 2 MiB
+ *   return  len bytes, to be read only, as long as *phys_window_moves() stays what it is on
+ *           return; NULL: gmem_read() would say false, or they cross a border of 2 MiB
  */
 const void *gmem_view(const struct vm *vm, uint64_t gpa, size_t len);
 

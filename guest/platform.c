@@ -597,31 +597,43 @@ bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t 
 
 /* --- devices in memory ------------------------------------------------------------------------ */
 
-static bool in_page(uint64_t gpa, uint64_t page, unsigned size)
+/* The page of an access, 0 if it leaves it: nobody answers then, since no device is in page 0. */
+static uint64_t page_of(uint64_t gpa, unsigned size)
 {
-    return gpa - page <= PAGE_SIZE - size; /* below it: wraps to a large number */
+    return gpa % PAGE_SIZE + size <= PAGE_SIZE ? gpa / PAGE_SIZE : 0;
 }
 
-static bool is_lapic(const struct vcpu *v, uint64_t gpa, unsigned size)
+static bool is_lapic(const struct vcpu *v, uint64_t page)
 {
-    return in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic);
+    return page == LAPIC_GPA / PAGE_SIZE && lapic_mmio_enabled(&v->lapic);
 }
 
-static bool is_hpet(const struct vm *vm, uint64_t gpa, unsigned size)
+static bool is_ioapic(uint64_t page)
 {
-    return in_page(gpa, HPET_GPA, size) && vm->config->hpet;
+    return page == IOAPIC_GPA / PAGE_SIZE;
+}
+
+static bool is_hpet(const struct vm *vm, uint64_t page)
+{
+    return page == HPET_GPA / PAGE_SIZE && vm->config->hpet;
 }
 
 static NOINLINE uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     struct hpet *h = &v->vm->hpet;
+
+    spin_lock(&v->vm->lock);
+
     uint64_t now = vm_now(v->vm);
 
     if (hpet_deadline(h) <= now) { /* what is due goes out first */
         hpet_outputs(v, now);
         arm_devices(v);
     }
-    return hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
+    uint64_t value = hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
+
+    spin_unlock(&v->vm->lock);
+    return value & size_mask(size);
 }
 
 /* Switching legacy replacement gives IRQ 0 and 8 to the other source, as that stands now. */
@@ -651,41 +663,54 @@ static uint64_t register_part(uint32_t value, uint64_t gpa, unsigned size)
     return value >> 8 * (gpa & 3) & size_mask(size);
 }
 
-static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
+static uint64_t ioapic_mmio_read(struct vm *vm, uint64_t gpa, unsigned size)
 {
-    struct vm *vm = v->vm;
-    uint64_t value = size_mask(size);
-
     spin_lock(&vm->lock);
-    if (in_page(gpa, IOAPIC_GPA, size))
-        value = register_part(
-            ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)), gpa, size);
-    else if (is_hpet(vm, gpa, size))
-        value &= hpet_mmio_read(v, gpa, size);
-    else
-        vm->unclaimed_io++;
+    uint32_t value = ioapic_read(&vm->ioapic, (unsigned)(gpa % PAGE_SIZE & ~3u));
+
     spin_unlock(&vm->lock);
-    return value;
+    return register_part(value, gpa, size);
+}
+
+static uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+{
+    unsigned offset = (unsigned)(gpa % PAGE_SIZE & ~3u);
+    uint64_t now = lapic_reads_time(offset) ? vm_now(v->vm) : 0;
+
+    return register_part(lapic_read(&v->lapic, offset, now), gpa, size);
+}
+
+static uint64_t unclaimed_mmio_read(struct vm *vm, unsigned size)
+{
+    spin_lock(&vm->lock);
+    vm->unclaimed_io++;
+    spin_unlock(&vm->lock);
+    return size_mask(size);
 }
 
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    if (!is_lapic(v, gpa, size))
-        return shared_read(v, gpa, size);
-    return register_part(
-        lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)), gpa,
-        size);
+    uint64_t page = page_of(gpa, size);
+
+    if (is_lapic(v, page))
+        return lapic_mmio_read(v, gpa, size);
+    if (is_ioapic(page))
+        return ioapic_mmio_read(v->vm, gpa, size);
+    if (is_hpet(v->vm, page))
+        return hpet_mmio_read(v, gpa, size);
+    return unclaimed_mmio_read(v->vm, size);
 }
 
 static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     struct vm *vm = v->vm;
+    uint64_t page = page_of(gpa, size);
 
     spin_lock(&vm->lock);
-    if (in_page(gpa, IOAPIC_GPA, size)) {
+    if (is_ioapic(page)) {
         ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
         ioapic_flush(v);
-    } else if (is_hpet(vm, gpa, size)) {
+    } else if (is_hpet(vm, page)) {
         hpet_mmio_write(v, gpa, size, value);
     } else {
         vm->unclaimed_io++;
@@ -709,7 +734,7 @@ static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    if (!is_lapic(v, gpa, size)) {
+    if (!is_lapic(v, page_of(gpa, size))) {
         shared_write(v, gpa, size, value);
     } else if (size == 4 && is_aligned(gpa, 4)) {
         lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);

@@ -22,10 +22,11 @@
 void *phys_window(uint64_t hpa);
 
 /*
- * How often phys_window() on the calling CPU had to give up a block so far: what it returned since
- * this number changed last is still valid.
+ * Where to read how often phys_window() on the calling CPU had to give up a block so far: what it
+ * returned since this number changed last is still valid.
+ *   return  always the same on one CPU
  */
-uint64_t phys_window_moves(void);
+const uint64_t *phys_window_moves(void);
 
 /*
  * A page of the table pool: the pool is one contiguous region, mapped for ever.

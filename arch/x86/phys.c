@@ -76,7 +76,7 @@ void *phys_window(uint64_t hpa)
     return (void *)(va + (hpa - block));
 }
 
-uint64_t phys_window_moves(void)
+const uint64_t *phys_window_moves(void)
 {
-    return this_cpu()->window_moves;
+    return &this_cpu()->window_moves;
 }

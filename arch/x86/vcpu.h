@@ -102,6 +102,7 @@ struct vcpu_exit {
         } pio;
         struct {
             uint64_t gpa;
+            uint64_t rip;
             bool write;
         } mmio;
         struct {
@@ -309,6 +310,7 @@ void vcpu_run(struct vcpu_arch *a);
  *   port, size  of IN and OUT, not of their string forms; 1, 2 or 4 bytes
  * vcpu_handle_mmio(): EXIT_MMIO.
  *   gpa, write  of the first byte that is not mapped; it was, or was also, to be written
+ *   rip         the guest's
  * vcpu_handle_exit(): every other exit.
  * vcpu_prepare_entry(): before an entry, if a->attention is set; false: the VM stops.
  */
@@ -317,7 +319,7 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
-enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, bool write);
+enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write);
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
 bool vcpu_prepare_entry(struct vcpu_arch *a);
 
@@ -396,17 +398,12 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
 
 /*
- * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR4,
- * IA32_EFER, CS's base and access rights, the CPL. RIP and CR3 are not looked at.
+ * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR3,
+ * CR4, IA32_EFER, CS's base and access rights, the CPL. RIP is not looked at.
  */
 bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s);
 
-/* Those two. */
-struct vcpu_place {
-    uint64_t rip, cr3;
-};
-
-struct vcpu_place vcpu_get_place(struct vcpu_arch *a);
+uint64_t vcpu_get_cr3(struct vcpu_arch *a);
 
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);

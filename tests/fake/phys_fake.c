@@ -125,9 +125,9 @@ void *phys_window(uint64_t hpa)
     return bytes + hpa % BLOCK;
 }
 
-uint64_t phys_window_moves(void)
+const uint64_t *phys_window_moves(void)
 {
-    return moves;
+    return &moves;
 }
 
 void *phys_table(uint64_t hpa)

@@ -234,7 +234,7 @@ static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
     if (x->kind == EXIT_PIO)
         return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
     if (x->kind == EXIT_MMIO)
-        return vcpu_handle_mmio(a, x->u.mmio.gpa, x->u.mmio.write);
+        return vcpu_handle_mmio(a, x->u.mmio.gpa, vcpu_fake.state.rip, x->u.mmio.write);
     return vcpu_handle_exit(a, x);
 }
 
@@ -348,14 +348,14 @@ bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
     const struct vcpu_state *now = &vcpu_fake.state;
 
     (void)a;
-    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->cr4 == s->cr4 && now->efer == s->efer &&
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
            now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
 }
 
-struct vcpu_place vcpu_get_place(struct vcpu_arch *a)
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
 {
     (void)a;
-    return (struct vcpu_place){vcpu_fake.state.rip, vcpu_fake.state.cr3};
+    return vcpu_fake.state.cr3;
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)

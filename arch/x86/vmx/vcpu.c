@@ -313,33 +313,39 @@ static void decode_cr(struct vcpu_exit *x)
  * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
  * help.
  */
-static bool is_own_access(uint64_t q)
-{
-    return (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) == 0 &&
-           (q & QUAL_EPT_FINAL) == QUAL_EPT_FINAL;
-}
-
 static void decode_ept_violation(struct vcpu_exit *x)
 {
-    x->kind = is_own_access(vmread(VMCS_EXIT_QUALIFICATION)) ? EXIT_FETCH : EXIT_UNKNOWN;
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+
+    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
+        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
+        x->kind = EXIT_UNKNOWN;
+        return;
+    }
+    if (q & QUAL_EPT_NMI_IRET)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
+    x->kind = q & QUAL_EPT_FETCH ? EXIT_FETCH : EXIT_MMIO;
+    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
+    x->u.mmio.rip = vmread(VMCS_GUEST_RIP);
+    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
 }
 
 static inline enum outcome handle_ept_violation(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 
-    if (UNLIKELY((q & QUAL_EPT_NMI_IRET) != 0))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
-    if (UNLIKELY(!is_own_access(q) || (q & QUAL_EPT_FETCH) != 0))
+    if (UNLIKELY((q & (QUAL_EPT_FINAL | QUAL_EPT_NMI_IRET | QUAL_EPT_FETCH)) != QUAL_EPT_FINAL ||
+                 (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0))
         return handle_other(a, REASON_EPT_VIOLATION);
-    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), (q & QUAL_EPT_WRITE) != 0);
+    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), vmread(VMCS_GUEST_RIP),
+                            (q & QUAL_EPT_WRITE) != 0);
 }
 
-/* An access that the hardware did not answer from the virtual-APIC page; event delivery, of the
- * other types, as above. */
 #define APIC_ACCESS_WRITE 1
 #define APIC_ACCESS_FETCH 2
 
+/* An access that the hardware did not answer from the virtual-APIC page; event delivery as above.
+ */
 static void decode_apic_access(struct vcpu_exit *x)
 {
     uint64_t type = field_get(vmread(VMCS_EXIT_QUALIFICATION), QUAL_APIC_TYPE);
@@ -354,7 +360,8 @@ static inline enum outcome handle_apic_access(struct vcpu_arch *a)
 
     if (UNLIKELY(type > APIC_ACCESS_WRITE))
         return handle_other(a, REASON_APIC_ACCESS);
-    return vcpu_handle_mmio(a, APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET), type == APIC_ACCESS_WRITE);
+    return vcpu_handle_mmio(a, APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET), vmread(VMCS_GUEST_RIP),
+                            type == APIC_ACCESS_WRITE);
 }
 
 /* What was being delivered when the exception came is lost unless it is delivered again. */
@@ -763,20 +770,29 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
     };
 }
 
+/* One after the other: the first that differs decides. */
 bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
 {
     (void)a;
-    return vmread(VMCS_GUEST_CS_ACCESS) == s->cs_access && vmread(VMCS_GUEST_EFER) == s->efer &&
-           vmread(VMCS_GUEST_CR4) == s->cr4 &&
-           ((vmread(VMCS_GUEST_CR0) ^ s->cr0) & CR0_PG) == 0 &&
-           vmread(VMCS_GUEST_CS_BASE) == s->cs_base &&
-           (vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) == s->cpl;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR3) != s->cr3))
+        return false;
+    if (UNLIKELY((uint32_t)vmread(VMCS_GUEST_CS_ACCESS) != s->cs_access))
+        return false;
+    if (UNLIKELY((vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) != s->cpl))
+        return false;
+    if (UNLIKELY(((vmread(VMCS_GUEST_CR0) ^ s->cr0) & CR0_PG) != 0))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR4) != s->cr4))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_EFER) != s->efer))
+        return false;
+    return vmread(VMCS_GUEST_CS_BASE) == s->cs_base;
 }
 
-struct vcpu_place vcpu_get_place(struct vcpu_arch *a)
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
 {
     (void)a;
-    return (struct vcpu_place){.rip = vmread(VMCS_GUEST_RIP), .cr3 = vmread(VMCS_GUEST_CR3)};
+    return vmread(VMCS_GUEST_CR3);
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)
