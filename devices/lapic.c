@@ -39,7 +39,6 @@
 #define SET_XAPIC    (SET_VECTORS | SET_COMMON | SET_XAPIC_LO | SET_XAPIC_HI)
 #define SET_ABSENT   0x0002000000005200ull /* not in x2APIC: APR, RRD, DFR, ICR high  */
 #define SET_EOI      0x0000000000000800ull
-#define SET_IN_PAGE  (SET_XAPIC & ~0x0200000000000c00ull) /* but PPR, EOI, current count */
 #define SET_X2_READ  (SET_XAPIC & ~SET_ABSENT & ~SET_EOI)
 #define SET_X2_WRITE                                                                               \
     0xc1fd010000008900ull /* TPR, EOI, SVR, ESR, ICR, LVT, initial, divide, self                   \
@@ -776,8 +775,6 @@ uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now)
         return UINT32_MAX;
     if (offset >= LAPIC_SIZE || offset % 16 != 0)
         return 0;
-    if (set_has(SET_IN_PAGE, offset / 16)) /* as the hardware reads it */
-        return *reg_word(l, offset / 16);
     if (!set_has(SET_XAPIC, offset / 16)) {
         error_record(l, ESR_REGISTER);
         return 0;

@@ -166,10 +166,21 @@ static inline bool lapic_x2apic_enabled(const struct lapic *l)
  */
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now);
 
-/* Whether lapic_read() looks at `now`: the current-count register. */
-static inline bool lapic_reads_time(unsigned offset)
+/*
+ * Registers that a read leaves alone and that are in the page as they read, for the hardware: all
+ * of xAPIC mode's but PPR, EOI and the current count. Bit n: offset 16n.
+ */
+#define LAPIC_IN_PAGE 0x41ff01fffffff30cull
+
+static inline bool lapic_is_in_page(unsigned offset)
 {
-    return offset == 0x390;
+    return offset % 16 == 0 && offset / 16 < 64 && (LAPIC_IN_PAGE >> offset / 16 & 1) != 0;
+}
+
+/* lapic_read() of one of those, where lapic_mmio_enabled(). */
+static inline uint32_t lapic_read_page(const struct lapic *l, unsigned offset)
+{
+    return l->page[offset / 4];
 }
 
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,

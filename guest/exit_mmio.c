@@ -77,33 +77,6 @@ static enum outcome string(struct linear *l, const struct insn *in)
     return RESUME;
 }
 
-/*
- * What drivers do nearly always: the same as execute(), without what only other instructions need.
- * An operand that is aligned crosses no page. False: nothing was done.
- */
-static inline bool move(struct vcpu *v, const struct fetch *f, struct access x)
-{
-    const struct insn *in = &f->insn;
-    uint64_t *gpr = v->arch.gpr;
-    uint64_t gva = insn_effective_address(in, gpr, f->s.rip);
-
-    if (UNLIKELY(!f->is_flat))
-        gva = linear_address(v, f->code, in->mem.segment, gva);
-    if (UNLIKELY((gva ^ x.gpa) % PAGE_SIZE != 0 || !is_aligned(x.gpa, in->size)))
-        return false;
-    if (!x.write && f->kind == FETCH_LOAD) {
-        gpr[in->reg] = platform_mmio_read(v, x.gpa, in->size);
-    } else if (x.write && f->kind == FETCH_STORE) {
-        uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : gpr[in->reg];
-
-        platform_mmio_write(v, x.gpa, in->size, value & size_mask(in->size));
-    } else {
-        return false;
-    }
-    vcpu_skip_bytes(&v->arch, in->length);
-    return true;
-}
-
 /* The whole way to the instruction. False: the guest has been given a fault. */
 static bool fetch_slowly(struct linear *l, uint64_t gpa, struct insn *out)
 {
@@ -117,6 +90,12 @@ static bool fetch_slowly(struct linear *l, uint64_t gpa, struct insn *out)
     else
         linear_fetch_fault(l, &code); /* another core changed the page tables meanwhile */
     return false;
+}
+
+/* A device may have ended the run. */
+static enum outcome after_write(const struct vcpu *v)
+{
+    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
 }
 
 /* Any instruction that insn_decode() knows; f: NULL if it is not known yet. */
@@ -134,7 +113,39 @@ static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, stru
         return string(&l, in);
     if (find_operand(&l, in, x, &place))
         execute(&l, in, &place);
+    return after_write(v);
+}
+
+/*
+ * Whether it is what drivers do nearly always: to load or store one register, where the hardware
+ * said. An operand that is aligned crosses no page.
+ */
+static inline bool is_move(struct vcpu *v, const struct fetch *f, struct access x)
+{
+    const struct insn *in = &f->insn;
+    uint64_t gva = insn_effective_address(in, v->arch.gpr, f->s.rip);
+
+    if (UNLIKELY(!f->is_flat))
+        gva = linear_address(v, f->code, in->mem.segment, gva);
+    return (gva ^ x.gpa) % PAGE_SIZE == 0 && is_aligned(x.gpa, in->size) &&
+           f->kind == (x.write ? FETCH_STORE : FETCH_LOAD);
+}
+
+/* These two do what execute() would do, without what only other instructions need. */
+static inline enum outcome load(struct vcpu *v, const struct insn *in, uint64_t gpa)
+{
+    v->arch.gpr[in->reg] = platform_mmio_read(v, gpa, in->size);
+    vcpu_skip_bytes(&v->arch, in->length);
     return RESUME;
+}
+
+static inline enum outcome store(struct vcpu *v, const struct insn *in, uint64_t gpa)
+{
+    uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : v->arch.gpr[in->reg];
+
+    platform_mmio_write(v, gpa, in->size, value & size_mask(in->size));
+    vcpu_skip_bytes(&v->arch, in->length);
+    return after_write(v);
 }
 
 enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write)
@@ -142,12 +153,11 @@ enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, b
     struct vcpu *v = vcpu_of(a);
     struct access x = {gpa, write};
     const struct fetch *f = &v->fetch[fetch_slot(rip)];
-    enum outcome outcome = RESUME;
 
     v->exits[EXIT_MMIO]++;
     if (UNLIKELY(!fetch_is_same(a, f, rip)))
         f = fetch_again(v, rip);
-    if (UNLIKELY(f == NULL || !move(v, f, x)))
-        outcome = emulate(v, f, x);
-    return v->vm->wish == WISH_RUN ? outcome : STOP_VM;
+    if (UNLIKELY(f == NULL || !is_move(v, f, x)))
+        return emulate(v, f, x);
+    return write ? store(v, &f->insn, gpa) : load(v, &f->insn, gpa);
 }

@@ -663,7 +663,7 @@ static uint64_t register_part(uint32_t value, uint64_t gpa, unsigned size)
     return value >> 8 * (gpa & 3) & size_mask(size);
 }
 
-static uint64_t ioapic_mmio_read(struct vm *vm, uint64_t gpa, unsigned size)
+static NOINLINE uint64_t ioapic_mmio_read(struct vm *vm, uint64_t gpa, unsigned size)
 {
     spin_lock(&vm->lock);
     uint32_t value = ioapic_read(&vm->ioapic, (unsigned)(gpa % PAGE_SIZE & ~3u));
@@ -672,12 +672,11 @@ static uint64_t ioapic_mmio_read(struct vm *vm, uint64_t gpa, unsigned size)
     return register_part(value, gpa, size);
 }
 
-static uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+static NOINLINE uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    unsigned offset = (unsigned)(gpa % PAGE_SIZE & ~3u);
-    uint64_t now = lapic_reads_time(offset) ? vm_now(v->vm) : 0;
+    uint32_t value = lapic_read(&v->lapic, (unsigned)(gpa % PAGE_SIZE & ~3u), vm_now(v->vm));
 
-    return register_part(lapic_read(&v->lapic, offset, now), gpa, size);
+    return register_part(value, gpa, size);
 }
 
 static uint64_t unclaimed_mmio_read(struct vm *vm, unsigned size)
@@ -691,9 +690,11 @@ static uint64_t unclaimed_mmio_read(struct vm *vm, unsigned size)
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     uint64_t page = page_of(gpa, size);
+    unsigned offset = (unsigned)(gpa % PAGE_SIZE);
 
     if (is_lapic(v, page))
-        return lapic_mmio_read(v, gpa, size);
+        return size == 4 && lapic_is_in_page(offset) ? lapic_read_page(&v->lapic, offset)
+                                                     : lapic_mmio_read(v, gpa, size);
     if (is_ioapic(page))
         return ioapic_mmio_read(v->vm, gpa, size);
     if (is_hpet(v->vm, page))
@@ -701,7 +702,7 @@ uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
     return unclaimed_mmio_read(v->vm, size);
 }
 
-static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     struct vm *vm = v->vm;
     uint64_t page = page_of(gpa, size);
@@ -718,15 +719,29 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     spin_unlock(&vm->lock);
 }
 
-static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
+/*
+ * An EOI moves no deadline, and where software delivers it matters only to what waits in the local
+ * APIC: of what goes past it nothing has changed.
+ */
+static NOINLINE void end_interrupt(struct vcpu *v)
+{
+    struct lapic_effect effect;
+
+    lapic_eoi(&v->lapic, &effect);
+    if (effect.kind != LAPIC_EFFECT_NONE)
+        lapic_effect(v, &effect);
+    else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention = true;
+}
+
+static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (offset == LAPIC_EOI_OFFSET)
-        lapic_eoi(&v->lapic, &effect);
-    else
-        lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
+    if (size != 4 || !is_aligned(gpa, 4))
+        return;
+    lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm), &effect);
     lapic_effect(v, &effect);
     if (lapic_deadline(&v->lapic) != deadline)
         arm(v);
@@ -734,11 +749,12 @@ static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    if (!is_lapic(v, page_of(gpa, size))) {
+    if (!is_lapic(v, page_of(gpa, size)))
         shared_write(v, gpa, size, value);
-    } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
-    }
+    else if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4)
+        end_interrupt(v);
+    else
+        lapic_mmio_write(v, gpa, size, value);
 }
 
 /* --- local APIC through registers --------------------------------------------------------------*/

@@ -545,17 +545,18 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
         end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
-/* Here RF is always set: the exit was before the instruction, like a fault. */
+/* Here RF is always set: the exit came before the instruction, as a fault does. */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
     uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
 
     advance(len);
-    if (UNLIKELY((rflags & RFLAGS_TF) != 0 || (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+    vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    if (UNLIKELY((rflags & RFLAGS_TF) != 0))
         end_instruction(a);
-    else
-        vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    else if (UNLIKELY((vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+                       (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+        end_instruction(a);
 }
 
 /*
