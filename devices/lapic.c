@@ -543,15 +543,16 @@ void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effec
     }
 }
 
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect)
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect)
 {
     uint8_t vector = lapic_highest_isr(l);
 
     effect->kind = LAPIC_EFFECT_NONE;
     if (vector == 0)
-        return;
+        return 0;
     vector_put(l, REG_ISR, vector, false);
     lapic_after_eoi(l, vector, effect);
+    return vector;
 }
 
 /* Reserved modes (ExtINT is one in an IPI) and INIT level de-assert send nothing. */
@@ -743,7 +744,7 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
     switch (reg) {
     case REG_TPR:
     case REG_ICR_HIGH: *reg_word(l, reg) = value; break;
-    case REG_EOI: lapic_eoi(l, effect); break;
+    case REG_EOI: (void)lapic_eoi(l, effect); break;
     case REG_LDR: l->ldr = value; break;
     case REG_DFR: l->dfr = value | ~DFR_BITS; break;
     case REG_SVR: svr_write(l, value, now); break;

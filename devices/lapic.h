@@ -186,10 +186,13 @@ static inline uint32_t lapic_read_page(const struct lapic *l, unsigned offset)
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
 
-/* A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself. */
+/*
+ * A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself.
+ *   return  the vector that was in service; 0: none was, and nothing was changed
+ */
 #define LAPIC_EOI_OFFSET 0xb0u
 #define LAPIC_EOI_MSR    0x80bu
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect);
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect);
 
 /*
  * RDMSR and WRMSR of 800H..8FFH.

@@ -92,12 +92,6 @@ static bool fetch_slowly(struct linear *l, uint64_t gpa, struct insn *out)
     return false;
 }
 
-/* A device may have ended the run. */
-static enum outcome after_write(const struct vcpu *v)
-{
-    return v->vm->wish == WISH_RUN ? RESUME : STOP_VM;
-}
-
 /* Any instruction that insn_decode() knows; f: NULL if it is not known yet. */
 static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, struct access x)
 {
@@ -113,7 +107,7 @@ static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, stru
         return string(&l, in);
     if (find_operand(&l, in, x, &place))
         execute(&l, in, &place);
-    return after_write(v);
+    return RESUME;
 }
 
 /*
@@ -122,13 +116,11 @@ static NOINLINE enum outcome emulate(struct vcpu *v, const struct fetch *f, stru
  */
 static inline bool is_move(struct vcpu *v, const struct fetch *f, struct access x)
 {
-    const struct insn *in = &f->insn;
-    uint64_t gva = insn_effective_address(in, v->arch.gpr, f->s.rip);
+    uint64_t gva = insn_address(&f->insn.mem, v->arch.gpr);
 
     if (UNLIKELY(!f->is_flat))
-        gva = linear_address(v, f->code, in->mem.segment, gva);
-    return (gva ^ x.gpa) % PAGE_SIZE == 0 && is_aligned(x.gpa, in->size) &&
-           f->kind == (x.write ? FETCH_STORE : FETCH_LOAD);
+        gva = linear_address(v, f->code, f->insn.mem.segment, gva);
+    return (gva ^ x.gpa) % PAGE_SIZE == 0 && (x.gpa & f->misaligned) == 0 && f->kind == x.write;
 }
 
 /* These two do what execute() would do, without what only other instructions need. */
@@ -143,21 +135,22 @@ static inline enum outcome store(struct vcpu *v, const struct insn *in, uint64_t
 {
     uint64_t value = in->op == INSN_STORE_IMM ? in->immediate : v->arch.gpr[in->reg];
 
-    platform_mmio_write(v, gpa, in->size, value & size_mask(in->size));
+    platform_mmio_write(v, gpa, in->size, value);
     vcpu_skip_bytes(&v->arch, in->length);
-    return after_write(v);
+    return RESUME;
 }
 
 enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write)
 {
     struct vcpu *v = vcpu_of(a);
     struct access x = {gpa, write};
-    const struct fetch *f = &v->fetch[fetch_slot(rip)];
+    struct fetch *kept = &v->fetch[fetch_slot(rip)];
+    const struct fetch *f = kept;
 
     v->exits[EXIT_MMIO]++;
-    if (UNLIKELY(!fetch_is_same(a, f, rip)))
-        f = fetch_again(v, rip);
+    if (UNLIKELY(!fetch_is_same(a, f)))
+        f = fetch_again(v, kept);
     if (UNLIKELY(f == NULL || !is_move(v, f, x)))
         return emulate(v, f, x);
-    return write ? store(v, &f->insn, gpa) : load(v, &f->insn, gpa);
+    return x.write ? store(v, &f->insn, x.gpa) : load(v, &f->insn, x.gpa);
 }

@@ -96,17 +96,16 @@ static const struct fetch *learn(struct vcpu *v, struct fetch *f)
         !linear_decode(&l, (const uint8_t *)f->word, FETCH_BYTES, &f->insn))
         return NULL;
     f->kind = (uint8_t)kind_of(&f->insn);
+    f->misaligned = (uint8_t)(f->insn.size - 1);
     f->is_flat = l.code == CODE_64 && f->insn.mem.segment < INSN_FS;
     keep(f);
     return f;
 }
 
-const struct fetch *fetch_again(struct vcpu *v, uint64_t rip)
+const struct fetch *fetch_again(struct vcpu *v, struct fetch *f)
 {
-    struct fetch *f = &v->fetch[fetch_slot(rip)];
-
     f->moves_now = phys_window_moves();
-    if (f->s.rip == rip && look_for(v, f) && fetch_is_same(&v->arch, f, rip))
+    if (look_for(v, f) && fetch_is_same(&v->arch, f))
         return f;
     return learn(v, f);
 }

@@ -35,17 +35,18 @@ struct vcpu;
 
 /* What kind of an instruction it is, to whoever is in a hurry. */
 enum fetch_kind {
+    FETCH_LOAD = 0,  /* MOV, MOVZX: a whole register of 4 or 8 bytes = memory */
+    FETCH_STORE = 1, /* MOV: memory = a register's low bytes, or an immediate */
     FETCH_OTHER,
-    FETCH_LOAD,  /* MOV, MOVZX: a whole register of 4 or 8 bytes = memory             */
-    FETCH_STORE, /* MOV: memory = a register's low bytes, or an immediate             */
 };
 
 /* One place in the guest's code. */
 struct fetch {
     struct insn insn;
     uint8_t kind;       /* enum fetch_kind; in a load or store RSP, which is not in vcpu_arch.gpr, has
-                           no part, and the operand's address has none of RIP */
-    bool is_flat;       /* the operand's segment has no base */
+                           no part, nor has RIP */
+    uint8_t misaligned; /* address bits that are 0 if the operand is aligned */
+    bool is_flat;       /* its segment has no base */
     uint8_t code;       /* CODE_* */
 
     /* Everything it depends on. */
@@ -85,24 +86,23 @@ static inline uint64_t fetch_changed_bytes(const struct fetch *f, unsigned word)
 
 /*
  * Whether the guest is still, or again, at the instruction that is kept in f.
- *   rip     the guest's
  *   return  false: it is not, or it takes fetch_again() to say
  */
-static inline bool fetch_is_same(struct vcpu_arch *a, const struct fetch *f, uint64_t rip)
+static inline bool fetch_is_same(struct vcpu_arch *a, const struct fetch *f)
 {
-    return f->s.rip == rip && *f->moves_now == f->moves && vcpu_same_code(a, &f->s) &&
+    return *f->moves_now == f->moves && vcpu_same_code(a, &f->s) &&
            fetch_same_entry(f, 0) && fetch_same_entry(f, 1) && fetch_same_entry(f, 2) &&
            fetch_same_entry(f, 3) && (fetch_changed_bytes(f, 0) | fetch_changed_bytes(f, 1)) == 0;
 }
 
 /*
- * What the guest is at, if that is not known to be what was kept for its RIP.
+ * What the guest is at, if that is not known to be what is kept in f, the one for its RIP.
  *   return  NULL: it has to be looked at step by step, by linear_fetch() and insn_decode(): not an
  *           instruction that these know, a fault, or too close to the end of a page. Else valid
  *           until the next call for this vCPU
  * Context: the vCPU's core.
  */
-const struct fetch *fetch_again(struct vcpu *v, uint64_t rip);
+const struct fetch *fetch_again(struct vcpu *v, struct fetch *f);
 
 /* Nothing is kept of a former life of the guest. */
 void fetch_forget(struct vcpu *v);

@@ -727,7 +727,8 @@ static NOINLINE void end_interrupt(struct vcpu *v)
 {
     struct lapic_effect effect;
 
-    lapic_eoi(&v->lapic, &effect);
+    if (lapic_eoi(&v->lapic, &effect) == 0)
+        return;
     if (effect.kind != LAPIC_EFFECT_NONE)
         lapic_effect(v, &effect);
     else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
@@ -749,10 +750,10 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
 
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    if (!is_lapic(v, page_of(gpa, size)))
-        shared_write(v, gpa, size, value);
-    else if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4)
+    if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4 && lapic_mmio_enabled(&v->lapic))
         end_interrupt(v);
+    else if (!is_lapic(v, page_of(gpa, size)))
+        shared_write(v, gpa, size, value & size_mask(size));
     else
         lapic_mmio_write(v, gpa, size, value);
 }
@@ -826,7 +827,7 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
     uint64_t deadline = lapic_deadline(&v->lapic);
 
     if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
-        lapic_eoi(&v->lapic, &effect);
+        (void)lapic_eoi(&v->lapic, &effect);
     else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);

@@ -473,8 +473,10 @@ static uint64_t bit_displacement(const struct insn *insn, const uint64_t regs[16
 
 uint64_t insn_memory_offset(const struct insn *insn, const uint64_t regs[16], uint64_t rip)
 {
-    uint64_t offset = insn_effective_address(insn, regs, rip) + bit_displacement(insn, regs);
+    uint64_t offset = insn_address(&insn->mem, regs) + bit_displacement(insn, regs);
 
+    if (insn->mem.rip_relative)
+        offset += rip + insn->length;
     return offset & size_mask(insn->mem.address_size);
 }
 

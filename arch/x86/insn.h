@@ -156,21 +156,17 @@ bool insn_writes(const struct insn *insn);
 void insn_execute(const struct insn *insn, uint64_t gpr[16], uint64_t memory[2], uint64_t *rflags);
 
 /*
- * Base, index, displacement: insn_memory_offset() but for BT's bits, and not wrapped. That wraps at
- * 64 KiB at least, so the place in a page is right in any case.
+ * Displacement, base and index of a memory operand: insn_memory_offset() of most instructions, but
+ * not wrapped. That wraps at 64 KiB or later, so where it is in its page is right in any case.
  */
-static inline uint64_t insn_effective_address(const struct insn *insn, const uint64_t regs[16],
-                                              uint64_t rip)
+static inline uint64_t insn_address(const struct insn_memory *mem, const uint64_t regs[16])
 {
-    const struct insn_memory *mem = &insn->mem;
     uint64_t offset = mem->displacement;
 
     if (mem->base != INSN_NO_REG)
         offset += regs[mem->base];
     if (mem->index != INSN_NO_REG)
         offset += regs[mem->index] * mem->scale;
-    if (mem->rip_relative)
-        offset += rip + insn->length;
     return offset;
 }
 

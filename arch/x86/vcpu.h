@@ -399,7 +399,7 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
 
 /*
  * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR3,
- * CR4, IA32_EFER, CS's base and access rights, the CPL. RIP is not looked at.
+ * CR4, IA32_EFER, CS's base and access rights, the CPL; and RIP.
  */
 bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s);
 

@@ -348,7 +348,7 @@ bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
     const struct vcpu_state *now = &vcpu_fake.state;
 
     (void)a;
-    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->rip == s->rip && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
            now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
 }
 

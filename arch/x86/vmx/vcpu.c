@@ -775,6 +775,8 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
 bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
 {
     (void)a;
+    if (UNLIKELY(vmread(VMCS_GUEST_RIP) != s->rip))
+        return false;
     if (UNLIKELY(vmread(VMCS_GUEST_CR3) != s->cr3))
         return false;
     if (UNLIKELY((uint32_t)vmread(VMCS_GUEST_CS_ACCESS) != s->cs_access))
