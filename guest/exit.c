@@ -110,8 +110,6 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_TPR:
     case EXIT_IRQ_WINDOW: v->arch.attention = true; return RESUME;
     case EXIT_HOST_IRQ: return exit_host_irq(v, x->u.vector);
-    case EXIT_MMIO: /* beside what leaves the guest by a short way */
-        return vcpu_handle_mmio(a, x->u.mmio.gpa, x->u.mmio.rip, x->u.mmio.write);
     case EXIT_PIO_STRING: return exit_pio_string(v, x);
     case EXIT_CR: return exit_cr(v, x);
     case EXIT_XSETBV: return exit_xsetbv(v);
@@ -128,6 +126,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");
     case EXIT_CPUID: /* those have their own functions */
     case EXIT_PIO:
+    case EXIT_MMIO:
     case EXIT_RDMSR:
     case EXIT_WRMSR:
     case EXIT_UNKNOWN:

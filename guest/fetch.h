@@ -67,7 +67,7 @@ struct fetch {
 /* Which one of struct vcpu.fetch is for a RIP. */
 static inline unsigned fetch_slot(uint64_t rip)
 {
-    return (unsigned)(rip ^ rip >> 3) % FETCH_PLACES;
+    return (unsigned)(rip / 2 % FETCH_PLACES);
 }
 
 /* A paging-structure entry, in one access, is what it was. */

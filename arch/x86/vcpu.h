@@ -102,7 +102,6 @@ struct vcpu_exit {
         } pio;
         struct {
             uint64_t gpa;
-            uint64_t rip;
             bool write;
         } mmio;
         struct {

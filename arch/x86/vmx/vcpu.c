@@ -313,32 +313,42 @@ static void decode_cr(struct vcpu_exit *x)
  * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
  * help.
  */
+static inline bool is_in_delivery(void)
+{
+    return (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0;
+}
+
 static void decode_ept_violation(struct vcpu_exit *x)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    bool is_fetch = (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) == (QUAL_EPT_FINAL | QUAL_EPT_FETCH);
 
-    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
-        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
-        x->kind = EXIT_UNKNOWN;
-        return;
-    }
-    if (q & QUAL_EPT_NMI_IRET)
+    x->kind = is_fetch && !is_in_delivery() ? EXIT_FETCH : EXIT_UNKNOWN;
+}
+
+static inline enum outcome handle_data_access(struct vcpu_arch *a, uint64_t q)
+{
+    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), vmread(VMCS_GUEST_RIP),
+                            (q & QUAL_EPT_WRITE) != 0);
+}
+
+static NOINLINE enum outcome handle_rare_violation(struct vcpu_arch *a, uint64_t q)
+{
+    if ((q & QUAL_EPT_NMI_IRET) != 0)
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
-    x->kind = q & QUAL_EPT_FETCH ? EXIT_FETCH : EXIT_MMIO;
-    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
-    x->u.mmio.rip = vmread(VMCS_GUEST_RIP);
-    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
+    if (is_in_delivery() || (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) != QUAL_EPT_FINAL)
+        return handle_other(a, REASON_EPT_VIOLATION);
+    return handle_data_access(a, q);
 }
 
 static inline enum outcome handle_ept_violation(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
 
-    if (UNLIKELY((q & (QUAL_EPT_FINAL | QUAL_EPT_NMI_IRET | QUAL_EPT_FETCH)) != QUAL_EPT_FINAL ||
-                 (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0))
-        return handle_other(a, REASON_EPT_VIOLATION);
-    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), vmread(VMCS_GUEST_RIP),
-                            (q & QUAL_EPT_WRITE) != 0);
+    if (UNLIKELY((q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH | QUAL_EPT_NMI_IRET)) != QUAL_EPT_FINAL ||
+                 is_in_delivery()))
+        return handle_rare_violation(a, q);
+    return handle_data_access(a, q);
 }
 
 #define APIC_ACCESS_WRITE 1
