@@ -550,6 +550,7 @@ static void random_operands(void)
     gpr[RDI] = TPR;
     gpr[RBP] = TPR & 0xffff;
     gpr[R9] = rnd();
+    vcpu_fake.segment[INSN_FS].base = rnd() % 2 * 4;
 }
 
 static void test_with_and_without(void **state)
