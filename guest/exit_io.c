@@ -1,47 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IN, OUT, INS, OUTS, and the string instructions on device memory, which differ from the latter
- * only in where items come from and go to.
+ * INS, OUTS, and the string instructions on device memory, which differ from these only in where
+ * items come from and go to.
  */
 #include "arch/x86/regs.h"
 #include "guest/linear.h"
-#include "guest/platform.h"
+#include "guest/port.h"
 #include "guest/run.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 
 /* Items of a repeated string instruction for one exit: interrupts wait so long. */
 #define STRING_BATCH 128u
-
-/* A device may have ended the run: power-off, reset, debug exit. */
-static enum outcome after_write(const struct vcpu *v)
-{
-    return v->vm->wish == WISH_RUN ? RESUME_NEXT : STOP_VM;
-}
-
-enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size)
-{
-    struct vcpu *v = vcpu_of(a);
-
-    v->exits[EXIT_PIO]++;
-    if (!platform_port_write(v, port, size, (uint32_t)a->gpr[RAX]))
-        return RESUME;
-    return after_write(v);
-}
-
-enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size)
-{
-    struct vcpu *v = vcpu_of(a);
-    uint64_t *rax = &a->gpr[RAX];
-
-    v->exits[EXIT_PIO]++;
-
-    uint32_t value = platform_port_read(v, port, size);
-
-    /* A 32-bit result clears the upper half of RAX, smaller ones keep the rest. */
-    *rax = size == 4 ? value : (*rax & ~size_mask(size)) | value;
-    return RESUME_NEXT;
-}
 
 /* rCX, rSI or rDI: only the low address_size bytes count, and 32-bit writes clear the rest. */
 static uint64_t get_counter(const struct vcpu *v, unsigned gpr, unsigned address_size)
@@ -83,8 +53,8 @@ static bool string_item(struct linear *l, const struct insn *in)
     if (has_from)
         linear_read(v, &from, &item);
     if (in->op == INSN_INS)
-        item = platform_port_read(v, port, in->size);
-    if (in->op == INSN_OUTS && !platform_port_write(v, port, in->size, (uint32_t)item))
+        item = port_read(v, port, in->size);
+    if (in->op == INSN_OUTS && !port_write(v, port, in->size, (uint32_t)item))
         return false;
     if (in->op == INSN_LODS)
         *rax = insn_merge_register(*rax, item, in->size);

@@ -28,6 +28,7 @@
 #include "guest/fetch.h"
 #include "guest/firmware.h"
 #include "guest/msr.h"
+#include "guest/time.h"
 #include "lib/ring.h"
 #include "lib/spinlock.h"
 #include "mm/ept.h"
@@ -158,9 +159,10 @@ struct vm {
     struct reset_ports reset_ports;
     struct watchdog watchdog;
     struct firmware firmware; /* its items do not change after creation */
+    uint64_t other_deadline;  /* the earliest of these devices, but for the 8254 */
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
-    uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
+    _Atomic uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
 
     struct ring console_tx;      /* from the guest's UART to the console */
     struct ring console_rx;      /* from the keyboard */
@@ -225,10 +227,16 @@ bool vm_may_record(struct vm *vm);
 /* "running", "powered off", ... */
 const char *vm_state_name(const struct vm *vm);
 
-/* VM time: TSC ticks since power-on, the clock of all its devices: guest/time.c. */
-uint64_t vm_now(const struct vm *vm);
+/* VM time: TSC ticks since power-on, the clock of all its devices. */
+static inline uint64_t vm_now(const struct vm *vm)
+{
+    return time_host() - vm->tsc_start;
+}
 
 /* Power-on: VM time is 0 now. */
-void vm_clock_start(struct vm *vm);
+static inline void vm_clock_start(struct vm *vm)
+{
+    vm->tsc_start = time_host();
+}
 
 #endif
