@@ -304,7 +304,7 @@ static uint64_t timer_zero(const struct lapic *l)
     return l->left == 0 ? TIME_NEVER : time_add(l->since, (uint64_t)l->left << timer_shift(l));
 }
 
-static uint32_t timer_count(const struct lapic *l, uint64_t now)
+uint32_t lapic_count(const struct lapic *l, uint64_t now)
 {
     uint64_t elapsed = now > l->since ? (now - l->since) >> timer_shift(l) : 0;
 
@@ -380,7 +380,7 @@ static void timer_write_divide(struct lapic *l, uint32_t value, uint64_t now)
     if (value == l->divide)
         return;
     lapic_advance(l, now);
-    l->left = timer_count(l, now);
+    l->left = lapic_count(l, now);
     l->since = now;
     l->divide = value;
     timer_rearm(l);
@@ -711,7 +711,7 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     case REG_ESR: return l->esr;
     case REG_ICR: return l->icr_low;
     case REG_INITIAL: return l->initial;
-    case REG_CURRENT: return timer_count(l, now);
+    case REG_CURRENT: return lapic_count(l, now);
     case REG_DIVIDE: return l->divide;
     default: return 0; /* APR, RRD, and EOI, which is write-only */
     }

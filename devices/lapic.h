@@ -183,6 +183,10 @@ static inline uint32_t lapic_read_page(const struct lapic *l, unsigned offset)
     return l->page[offset / 4];
 }
 
+/* lapic_read() of the current count, where lapic_mmio_enabled(): what a guest polls. */
+#define LAPIC_COUNT_OFFSET 0x390u
+uint32_t lapic_count(const struct lapic *l, uint64_t now);
+
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
 

@@ -43,8 +43,8 @@ enum fetch_kind {
 /* One place in the guest's code. */
 struct fetch {
     struct insn insn;
-    uint8_t kind;       /* enum fetch_kind; in a load or store RSP, which is not in vcpu_arch.gpr, has
-                           no part, nor has RIP */
+    uint8_t kind; /* enum fetch_kind; in a load or store RSP, which is not in vcpu_arch.gpr, has
+                     no part, nor has RIP */
     uint8_t misaligned; /* address bits that are 0 if the operand is aligned */
     bool is_flat;       /* its segment has no base */
     uint8_t code;       /* CODE_* */
@@ -90,9 +90,9 @@ static inline uint64_t fetch_changed_bytes(const struct fetch *f, unsigned word)
  */
 static inline bool fetch_is_same(struct vcpu_arch *a, const struct fetch *f)
 {
-    return *f->moves_now == f->moves && vcpu_same_code(a, &f->s) &&
-           fetch_same_entry(f, 0) && fetch_same_entry(f, 1) && fetch_same_entry(f, 2) &&
-           fetch_same_entry(f, 3) && (fetch_changed_bytes(f, 0) | fetch_changed_bytes(f, 1)) == 0;
+    return *f->moves_now == f->moves && vcpu_same_code(a, &f->s) && fetch_same_entry(f, 0) &&
+           fetch_same_entry(f, 1) && fetch_same_entry(f, 2) && fetch_same_entry(f, 3) &&
+           (fetch_changed_bytes(f, 0) | fetch_changed_bytes(f, 1)) == 0;
 }
 
 /*

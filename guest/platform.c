@@ -421,6 +421,11 @@ static NOINLINE uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned 
     return register_part(value, gpa, size);
 }
 
+static NOINLINE uint64_t lapic_count_read(const struct vcpu *v)
+{
+    return lapic_count(&v->lapic, vm_now(v->vm));
+}
+
 static uint64_t unclaimed_mmio_read(struct vm *vm, unsigned size)
 {
     spin_lock(&vm->lock);
@@ -434,9 +439,13 @@ uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
     uint64_t page = page_of(gpa, size);
     unsigned offset = (unsigned)(gpa % PAGE_SIZE);
 
-    if (is_lapic(v, page))
-        return size == 4 && lapic_is_in_page(offset) ? lapic_read_page(&v->lapic, offset)
-                                                     : lapic_mmio_read(v, gpa, size);
+    if (is_lapic(v, page)) {
+        if (size == 4 && lapic_is_in_page(offset))
+            return lapic_read_page(&v->lapic, offset);
+        if (size == 4 && offset == LAPIC_COUNT_OFFSET)
+            return lapic_count_read(v);
+        return lapic_mmio_read(v, gpa, size);
+    }
     if (is_ioapic(page))
         return ioapic_mmio_read(v->vm, gpa, size);
     if (is_hpet(v->vm, page))

@@ -96,7 +96,9 @@ static struct fetch *kept(void)
 /* An exit by what is at CODE. True: it was kept, and used. */
 static bool access(uint64_t gpa, bool write)
 {
-    struct vcpu_exit x = {.kind = EXIT_MMIO, .u.mmio = {.gpa = gpa, .write = write}};
+    struct vcpu_exit x = {
+        .kind = EXIT_MMIO, .u.mmio = {.gpa = gpa, .write = write}
+    };
 
     vcpu_fake.state.rip = CODE;
     struct fetch *f = kept();
@@ -492,24 +494,24 @@ static uint32_t rnd(void)
 static void change_something(void)
 {
     static const char codes[][13] = {
-        "\x02\x8b\x0b",                             /* mov ecx, [rbx]          */
-        "\x02\x89\x0b",                             /* mov [rbx], ecx          */
-        "\x03\x48\x8b\x0b",                         /* mov rcx, [rbx]          */
-        "\x03\x66\x8b\x0b",                         /* mov cx, [rbx]           */
-        "\x02\x8a\x2b",                             /* mov ch, [rbx]           */
-        "\x03\x0f\xb6\x0b",                         /* movzx ecx, byte [rbx]   */
-        "\x03\x0f\xbf\x0b",                         /* movsx ecx, word [rbx]   */
-        "\x02\x88\x2b",                             /* mov [rbx], ch           */
-        "\x02\x8b\x23",                             /* mov esp, [rbx]          */
-        "\x03\x45\x89\x08",                         /* mov [r8], r9d           */
-        "\x03\x8b\x0c\x33",                         /* mov ecx, [rbx + rsi]    */
-        "\x03\x64\x8b\x0b",                         /* mov ecx, fs:[rbx]       */
-        "\x06\xc7\x03\x12\x00\x00\x00",             /* mov dword [rbx], 12H    */
-        "\x07\x48\xc7\x03\xff\xff\xff\xff",         /* mov qword [rbx], -1     */
-        "\x02\x09\x0b",                             /* or [rbx], ecx           */
-        "\x02\x87\x0b",                             /* xchg [rbx], ecx         */
-        "\x02\xa4\x90",                             /* movsb                   */
-        "\x02\x0f\x0b",                             /* ud2                     */
+        "\x02\x8b\x0b",                     /* mov ecx, [rbx]          */
+        "\x02\x89\x0b",                     /* mov [rbx], ecx          */
+        "\x03\x48\x8b\x0b",                 /* mov rcx, [rbx]          */
+        "\x03\x66\x8b\x0b",                 /* mov cx, [rbx]           */
+        "\x02\x8a\x2b",                     /* mov ch, [rbx]           */
+        "\x03\x0f\xb6\x0b",                 /* movzx ecx, byte [rbx]   */
+        "\x03\x0f\xbf\x0b",                 /* movsx ecx, word [rbx]   */
+        "\x02\x88\x2b",                     /* mov [rbx], ch           */
+        "\x02\x8b\x23",                     /* mov esp, [rbx]          */
+        "\x03\x45\x89\x08",                 /* mov [r8], r9d           */
+        "\x03\x8b\x0c\x33",                 /* mov ecx, [rbx + rsi]    */
+        "\x03\x64\x8b\x0b",                 /* mov ecx, fs:[rbx]       */
+        "\x06\xc7\x03\x12\x00\x00\x00",     /* mov dword [rbx], 12H    */
+        "\x07\x48\xc7\x03\xff\xff\xff\xff", /* mov qword [rbx], -1     */
+        "\x02\x09\x0b",                     /* or [rbx], ecx           */
+        "\x02\x87\x0b",                     /* xchg [rbx], ecx         */
+        "\x02\xa4\x90",                     /* movsb                   */
+        "\x02\x0f\x0b",                     /* ud2                     */
         "\x0b\xc7\x84\x23\x00\x00\x00\x00\x34\x00\x00\x00",
     };
     static const uint8_t bits[] = {0, 1, 2, 5, 6, 7, 63}; /* P, RW, US, A, D, PS, XD */

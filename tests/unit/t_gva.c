@@ -865,7 +865,8 @@ static void test_trail_of_each_mode(void **state)
     expect_trail(&vm, &ctx, 0xfee00fff, GVA_READ, NULL, 0, 0);
 }
 
-/* Somebody changes an entry at each of the walks: the last one counts, but its flags are not set. */
+/* Somebody changes an entry at each of the walks: the last one counts, but its flags are not set.
+ */
 static void test_trail_that_is_not_settled(void **state)
 {
     struct gva_context ctx = long_mode();

@@ -596,8 +596,8 @@ static void check_address(const struct insn *insn, uint64_t *seed)
     for (unsigned i = 0; i < 16; i++)
         regs[i] = next_random(seed);
     if (!insn->mem.rip_relative && !is_bit)
-        assert_int_equal((insn_address(&insn->mem, regs) ^ insn_memory_offset(insn, regs, 0)) % 4096,
-                         0);
+        assert_int_equal(
+            (insn_address(&insn->mem, regs) ^ insn_memory_offset(insn, regs, 0)) % 4096, 0);
 }
 
 static void test_random_bytes_stay_within_bounds(void **state)

@@ -564,8 +564,8 @@ void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
     vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
     if (UNLIKELY((rflags & RFLAGS_TF) != 0))
         end_instruction(a);
-    else if (UNLIKELY((vmread(VMCS_GUEST_INTERRUPTIBILITY) &
-                       (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+    else if (UNLIKELY((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) !=
+                      0))
         end_instruction(a);
 }
 
