@@ -3,7 +3,9 @@
 
 #include <stdarg.h>
 
+#include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
+#include "arch/x86/virt.h"
 #include "boot/refusal.h"
 #include "guest/load.h"
 #include "guest/vm.h"
@@ -132,6 +134,24 @@ void fit_threads(void)
             if (cpu_list[a]->physical_core == cpu_list[b]->physical_core)
                 check_threads(a, b);
         }
+    }
+}
+
+/* Without VMX there is more to say, and no register to ask. */
+void fit_direct(void)
+{
+    const char *missing = apic_is_x2apic() ? "VMX-preemption timer" : "x2APIC mode";
+
+    if (!cpu_list[0]->usable || (apic_is_x2apic() && virt_has_preemption_timer()))
+        return;
+    for (uint32_t i = 0; i < machine_config.guest_count; i++) {
+        const struct guest_config *c = &machine_config.guests[i];
+
+        if (c->direct)
+            misfit(BIT32(REASON_DIRECT), "BH028", c->apic_line,
+                   "guest %s wants its core's local APIC, but this CPU has no %s; "
+                   "remove \"apic: direct\"",
+                   c->name, missing);
     }
 }
 

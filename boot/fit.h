@@ -5,6 +5,7 @@
  *
  *   BH021  a core that the machine does not have
  *   BH022  two guests on hardware threads of one physical core
+ *   BH028  a processor that cannot give a guest its core's local APIC
  *   BH032  more memory than the machine has
  *   BH033  no block of host memory that is large enough, or none at all in a range
  *
@@ -26,6 +27,9 @@ void fit_cores(void);
 
 /* Say which cores are hardware threads of one physical core; different guests have none such. */
 void fit_threads(void);
+
+/* Guests with `apic: direct` can have it: x2APIC mode and a VMX-preemption timer are there. */
+void fit_direct(void);
 
 /*
  * The config's memory is there: as much as it was written for, in its ranges, and enough for all

@@ -33,6 +33,7 @@
 #include "guest/load.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
+#include "lib/fmt.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mm/hostpt.h"
@@ -383,6 +384,19 @@ static void create_regions(void)
     }
 }
 
+static void describe_local_apic(const struct vm *vm, char *text, size_t size)
+{
+    char features[120];
+
+    if (vm->config->direct)
+        fmt_print(text, size, "direct, that of core %u; its timer counts at %u Hz",
+                  vm->config->cores[0], vm->apic_timer_hz);
+    else if (virt_apicv_describe(vm->apicv, features, sizeof(features)) > 0)
+        fmt_print(text, size, "%s", features + 2);
+    else
+        fmt_print(text, size, "software only");
+}
+
 static void create_guests(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
@@ -395,9 +409,10 @@ static void create_guests(void)
             fit_refuse_block(&boot.pages, c->memory_line, "memory", "guest", c->name, problem);
         if (e != OK)
             refuse("guest %s: %s (%s)", c->name, problem, err_text(e));
-        size_t len = virt_apicv_describe(vms[i].apicv, text, sizeof(text));
-
-        log_line("guest %s: local APIC: %s", c->name, len > 0 ? text + 2 : "software only");
+        if (c->direct)
+            vms[i].apic_timer_hz = apic_timer_hz(boot.tsc_hz);
+        describe_local_apic(&vms[i], text, sizeof(text));
+        log_line("guest %s: local APIC: %s", c->name, text);
     }
 }
 
@@ -498,6 +513,7 @@ static NORETURN void main_on_own_stack(void)
     phase_end(PHASE_CORES);
     fit_cores();
     fit_threads();
+    fit_direct();
     fit_memory(&boot.pages, boot.ram_len);
     refusal_end();
     phase_end(PHASE_FIT);
@@ -577,6 +593,7 @@ void run_core(void)
         cpu_idle();
     if (vm_on_core(c->index, &guest, &vcpu)) {
         vm_run(&vms[guest], vcpu, unix_time_now());
+        dump_answer(c->index); /* asked for by an NMI, while the guest ended */
         if (vcpu == 0 && vm_all_ended())
             switch_off();
     }

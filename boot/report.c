@@ -47,7 +47,8 @@ static void report_cores(void)
         if (!vm_on_core(core, &guest, &vcpu))
             core = report_idle(core);
         else
-            log_line("  core %-6u %s vCPU %u", core++, machine_config.guests[guest].name, vcpu);
+            log_line("  core %-6u %s vCPU %u%s", core++, machine_config.guests[guest].name, vcpu,
+                     machine_config.guests[guest].direct ? ", with the local APIC" : "");
     }
 }
 

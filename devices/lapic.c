@@ -132,19 +132,22 @@ static void vector_put(struct lapic *l, unsigned map, unsigned vector, bool valu
         *word &= ~BIT32(vector % 32);
 }
 
-/* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
-static uint8_t vector_highest(const struct lapic *l, unsigned map)
+/*
+ * The highest vector in a map, 0 if it is empty (vectors 0..15 never get in): the eight words, every
+ * fourth of the page, are halved three times.
+ */
+static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
 {
-    const uint32_t *word = reg_word(l, map); /* every fourth of them */
-    unsigned i = 0;
+    const uint32_t *first = reg_word(l, map);
+    const uint32_t *word = first;
 
     if ((word[16] | word[20] | word[24] | word[28]) != 0)
-        i = 4;
-    if ((word[4 * i + 8] | word[4 * i + 12]) != 0)
-        i += 2;
-    if (word[4 * i + 4] != 0)
-        i++;
-    return word[4 * i] != 0 ? (uint8_t)(32 * i + bit_highest(word[4 * i])) : 0;
+        word += 16;
+    if ((word[8] | word[12]) != 0)
+        word += 8;
+    if (word[4] != 0)
+        word += 4;
+    return *word != 0 ? (uint8_t)(8 * (word - first) + bit_highest(*word)) : 0;
 }
 
 bool lapic_has_requests(const struct lapic *l)
@@ -188,9 +191,17 @@ int lapic_pending(const struct lapic *l)
 
 static void irr_set(struct lapic *l, uint8_t vector, bool level)
 {
-    vector_put(l, REG_IRR, vector, true);
-    l->new_level |= level && !vector_get(l, REG_TMR, vector);
-    vector_put(l, REG_TMR, vector, level);
+    uint32_t *request = reg_word(l, REG_IRR + vector / 32);
+    uint32_t *trigger = reg_word(l, REG_TMR + vector / 32);
+    uint32_t bit = BIT32(vector % 32);
+
+    *request |= bit;
+    if (UNLIKELY(level)) {
+        l->new_level |= (*trigger & bit) == 0;
+        *trigger |= bit;
+    } else {
+        *trigger &= ~bit;
+    }
 }
 
 uint8_t lapic_tpr_threshold(const struct lapic *l)
@@ -202,15 +213,12 @@ uint8_t lapic_tpr_threshold(const struct lapic *l)
     return (uint8_t) class;
 }
 
-bool lapic_levels_changed(struct lapic *l, uint64_t levels[4])
+void lapic_get_levels(struct lapic *l, uint64_t levels[4])
 {
-    if (!l->new_level)
-        return false;
     l->new_level = false;
     for (unsigned i = 0; i < 4; i++)
         levels[i] = *reg_word(l, REG_TMR + 2 * i) | (uint64_t)*reg_word(l, REG_TMR + 2 * i + 1)
                                                         << 32;
-    return true;
 }
 
 void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
@@ -358,7 +366,11 @@ void lapic_advance(struct lapic *l, uint64_t now)
         return;
     if (!lvt_is_masked(l, LAPIC_LVT_TIMER))
         vector_accept(l, lvt_vector(l, LAPIC_LVT_TIMER), false);
-    l->tsc_deadline = 0;
+    if (timer_mode(l) == LAPIC_LVT_TIMER_TSC) {
+        l->tsc_deadline = 0;
+        l->expiry = l->deadline = TIME_NEVER;
+        return;
+    }
     timer_catch_up(l, now);
     l->expiry = l->left == 0 ? TIME_NEVER : timer_next(l, now);
     lapic_update_deadline(l);

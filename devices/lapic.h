@@ -322,10 +322,16 @@ uint8_t lapic_highest_isr(const struct lapic *l);
 uint8_t lapic_tpr_threshold(const struct lapic *l);
 
 /*
- * Whether TMR changed since the last call, and what it is now: bit n of word m is vector 64m + n.
- * A bit that an edge cleared may still be set; its EOI then does nothing (lapic_after_eoi).
+ * Whether a bit of TMR was set since the last lapic_get_levels(), which says what TMR is now: bit n
+ * of word m is vector 64m + n. A bit that an edge cleared may still be set there; its EOI then does
+ * nothing (lapic_after_eoi).
  */
-bool lapic_levels_changed(struct lapic *l, uint64_t levels[4]);
+static inline bool lapic_levels_changed(const struct lapic *l)
+{
+    return l->new_level;
+}
+
+void lapic_get_levels(struct lapic *l, uint64_t levels[4]);
 
 /*
  * Edge-triggered fixed interrupts that came in together, from the IRR of a posted-interrupt

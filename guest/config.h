@@ -91,6 +91,7 @@ struct guest_config {
     const char *fw_cfg_cmdline; /* never NULL where fw_cfg is set */
     bool hpet;                  /* it has that device */
     uint32_t without;           /* APICV_* bits (arch/x86/vcpu.h) that it goes without */
+    bool direct;                /* it has its core's own local APIC; one vCPU, not on core 0 */
     uint16_t exit_port;         /* a write there ends the guest with an exit status; 0: none */
     struct guest_policy on_crash;
     struct guest_policy on_reset;
@@ -102,6 +103,7 @@ struct guest_config {
     const struct guest_share *shares;
     uint16_t share_count;
     uint16_t cpus_line; /* where the config says so, for messages */
+    uint16_t apic_line;
     uint16_t memory_line;
 };
 

@@ -500,6 +500,7 @@ static const char *const exit_names[EXIT_KIND_COUNT] = {
     [EXIT_NOP] = "wbinvd",
     [EXIT_TRIPLE_FAULT] = "triple-fault",
     [EXIT_NMI] = "nmi",
+    [EXIT_ROUSED] = "roused",
     [EXIT_EXCEPTION] = "exception",
     [EXIT_MACHINE_CHECK] = "machine-check",
     [EXIT_TASK_SWITCH] = "task-switch",

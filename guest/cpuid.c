@@ -18,8 +18,9 @@
      BIT32(20) /* SSE4.2 */ | BIT32(22) /* MOVBE */ | BIT32(23) /* POPCNT */ |                     \
      BIT32(25) /* AES */ | BIT32(26) /* XSAVE */ | BIT32(28) /* AVX */ | BIT32(29) /* F16C */ |    \
      BIT32(30) /* RDRAND */)
+#define LEAF1_ECX_DEADLINE BIT32(24) /* TSC_DEADLINE; not emulated for the core's own APIC */
 #define LEAF1_ECX_ALWAYS                                                                           \
-    (BIT32(21) /* X2APIC */ | BIT32(24) /* TSC_DEADLINE */ | BIT32(31) /* HYPERVISOR */)
+    (BIT32(21) /* X2APIC */ | LEAF1_ECX_DEADLINE | BIT32(31) /* HYPERVISOR */)
 /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
  * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
 #define LEAF1_EDX         0x078bfbffu
@@ -101,7 +102,11 @@ static struct cpuid_leaf leaf1(const struct cpuid_identity *id)
     struct cpuid_leaf l = host(1, 0);
 
     l.ebx = (l.ebx & 0x0000ff00) | id->vcpu_count << 16 | id->apic_id << 24;
-    l.ecx = (l.ecx & LEAF1_ECX) | LEAF1_ECX_ALWAYS;
+    uint32_t always = LEAF1_ECX_ALWAYS;
+
+    if (id->apic_timer_hz != 0 && (l.ecx & LEAF1_ECX_DEADLINE) == 0)
+        always &= ~LEAF1_ECX_DEADLINE;
+    l.ecx = (l.ecx & LEAF1_ECX) | always;
     l.edx = (l.edx & LEAF1_EDX) | (id->vcpu_count > 1 ? BIT32(28) : 0);
     return l;
 }
@@ -202,10 +207,18 @@ static void add_leaf_d(struct cpuid_table *t)
     t->entry[t->first[0xd]].ecx = xsave_size(t, xcr0, false);
 }
 
-/* Denominator, numerator, crystal in Hz: the crystal has to fit into 32 bits. */
-static struct cpuid_leaf leaf15(uint64_t tsc_hz)
+/*
+ * Denominator, numerator, crystal in Hz, which is also what the local APIC's timer counts: each has
+ * to fit into 32 bits.
+ */
+static struct cpuid_leaf leaf15(const struct cpuid_identity *id)
 {
+    uint64_t tsc_hz = id->tsc_hz;
     uint32_t ratio = (uint32_t)(tsc_hz >> 32) + 1;
+
+    if (id->apic_timer_hz != 0)
+        return (struct cpuid_leaf){id->apic_timer_hz / ratio, (uint32_t)(tsc_hz / ratio),
+                                   id->apic_timer_hz, 0};
 
     return (struct cpuid_leaf){1, ratio, (uint32_t)(tsc_hz / ratio), 0};
 }
@@ -228,7 +241,7 @@ static void build_basic(struct cpuid_table *t, const struct cpuid_identity *id)
         case 0xb:
         case 0x1f: add_topology(t, leaf, id); break;
         case 0xd: add_leaf_d(t); break;
-        case 0x15: add(t, leaf, leaf15(id->tsc_hz)); break;
+        case 0x15: add(t, leaf, leaf15(id)); break;
         case 0x16: add(t, leaf, (struct cpuid_leaf){mhz, mhz, 100, 0}); break;
         default: add(t, leaf, (struct cpuid_leaf){0}); break;
         }

@@ -43,6 +43,7 @@ struct cpuid_identity {
     uint32_t apic_id;
     uint32_t vcpu_count;
     uint64_t tsc_hz;
+    uint32_t apic_timer_hz; /* of the core's own local APIC, if that is the guest's; else 0 */
 };
 
 /* Fill the table on the core the vCPU will run on. */

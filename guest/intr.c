@@ -3,6 +3,7 @@
  * What the guest takes next. SDM 3A "Priority Among Concurrent Events": NMI before external
  * interrupts. An event that an exit handler set (an exception) goes first and alone.
  */
+#include "guest/direct.h"
 #include "guest/ipi.h"
 #include "guest/platform.h"
 #include "guest/run.h"
@@ -14,7 +15,6 @@ static void prepare_nmi(struct vcpu *v)
         v->nmi_pending = false;
         vcpu_inject(&v->arch, EVENT_NMI, VECTOR_NMI);
     }
-    vcpu_want_nmi_window(&v->arch, v->nmi_pending);
 }
 
 /* Interrupts that go past the local APIC's priorities. True: one is waiting still. */
@@ -34,10 +34,12 @@ static bool prepare_extint(struct vcpu *v)
 /* The local APIC's interrupts where the hardware delivers them: tell it what it has to know. */
 static void prepare_hardware(struct vcpu *v)
 {
-    uint64_t levels[4];
+    if (lapic_levels_changed(&v->lapic)) {
+        uint64_t levels[4];
 
-    if (lapic_levels_changed(&v->lapic, levels))
+        lapic_get_levels(&v->lapic, levels);
         vcpu_set_eoi_exits(&v->arch, levels);
+    }
     vcpu_set_irq_status(&v->arch, lapic_highest_irr(&v->lapic), lapic_highest_isr(&v->lapic));
 }
 
@@ -52,11 +54,22 @@ static bool prepare_software(struct vcpu *v)
     if (vector >= 0 && vcpu_can_take_irq(&v->arch)) {
         lapic_ack(&v->lapic, vector);
         vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
-        vcpu_set_tpr_threshold(&v->arch, 0);
+        vcpu_want_tpr_threshold(&v->arch, 0);
         return false;
     }
-    vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
+    vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
     return vector >= 0;
+}
+
+static bool prepare_lapic(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch))
+        prepare_hardware(v);
+    else if (!vcpu_is_direct(&v->arch))
+        return prepare_software(v);
+    else
+        direct_hand_on(v);
+    return false;
 }
 
 /* Waits if the vCPU is not active. */
@@ -73,10 +86,8 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
 
     bool waiting = prepare_extint(v);
 
-    if (vcpu_delivers_irqs(&v->arch))
-        prepare_hardware(v);
-    else
-        waiting |= prepare_software(v);
-    vcpu_want_irq_window(&v->arch, waiting);
+    waiting |= prepare_lapic(v);
+    vcpu_want_windows(&v->arch,
+                      (waiting ? VCPU_WINDOW_IRQ : 0) | (v->nmi_pending ? VCPU_WINDOW_NMI : 0));
     return true;
 }

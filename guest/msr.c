@@ -5,6 +5,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
+#include "guest/direct.h"
 #include "guest/platform.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
@@ -101,6 +102,8 @@ static bool is_x2apic(uint32_t msr)
 
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
+    if (v->vm->config->direct && direct_read_msr(msr, value))
+        return true;
     if (is_x2apic(msr))
         return lapic_rdmsr(&v->lapic, msr, value, vm_now(v->vm));
     if (msr == MSR_TSC_DEADLINE) {
@@ -176,6 +179,10 @@ static bool write_mtrr(const struct vcpu *v, uint64_t *mtrr, uint32_t msr, uint6
 
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
+    bool ok;
+
+    if (v->vm->config->direct && direct_write_msr(v, msr, value, &ok))
+        return ok;
     if (is_x2apic(msr))
         return platform_write_x2apic(v, msr, value);
     uint64_t *mtrr = find_mtrr(&v->msrs, msr);

@@ -5,9 +5,24 @@
 #include "arch/x86/trap.h"
 #include "guest/vm.h"
 
+static void send_nmi(struct cpu *c)
+{
+    atomic_store(&c->nmi_expected, true);
+    apic_send_nmi(c->apic_id);
+}
+
+/*
+ * A guest with its core's own local APIC would get the vector; when it has ended for good, the core
+ * idles, and only the vector wakes it without fail.
+ */
 static void kick(struct vcpu *v)
 {
-    apic_send(cpu_list[v->core]->apic_id, HOST_VECTOR_KICK);
+    struct cpu *c = cpu_list[v->core];
+
+    if (v->vm->config->direct && !vm_ended(v->vm))
+        send_nmi(c);
+    else
+        apic_send(c->apic_id, HOST_VECTOR_KICK);
 }
 
 /*
@@ -16,11 +31,9 @@ static void kick(struct vcpu *v)
  */
 void vcpu_rouse(struct vcpu *v)
 {
-    struct cpu *c = cpu_list[v->core];
-
     kick(v);
-    atomic_store(&c->nmi_expected, true);
-    apic_send_nmi(c->apic_id);
+    if (!v->vm->config->direct)
+        send_nmi(cpu_list[v->core]);
 }
 
 void vcpu_request(struct vcpu *v, uint32_t bits)

@@ -7,6 +7,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/virt.h"
 #include "guest/console.h"
+#include "guest/direct.h"
 #include "guest/gmem.h"
 #include "guest/load.h"
 #include "guest/platform.h"
@@ -71,11 +72,6 @@ const char *vm_state_name(const struct vm *vm)
     return "?";
 }
 
-static bool vm_ended(const struct vm *vm)
-{
-    return vm->state != VM_LOADING && vm->state != VM_RUNNING;
-}
-
 bool vm_all_ended(void)
 {
     for (uint32_t i = 0; i < machine_config.guest_count; i++) {
@@ -107,6 +103,10 @@ bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu)
  */
 static enum err create_apic_page(struct vm *vm, struct pages *pool)
 {
+    if (vm->config->direct) {
+        vm->apicv = APICV_DIRECT;
+        return OK;
+    }
     vm->apicv = virt_apicv_complete(virt_apicv() & ~vm->config->without);
     if ((vm->apicv & APICV_ACCESS) == 0)
         return OK;
@@ -161,13 +161,16 @@ enum err vm_create(struct vm *vm, uint32_t index, struct pages *pool, uint64_t t
 static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
 {
     const struct vm *vm = v->vm;
-    struct cpuid_identity id = {v->index, vm->config->vcpu_count, vm->tsc_hz};
+    struct cpuid_identity id = {v->index, vm->config->vcpu_count, vm->tsc_hz, vm->apic_timer_hz};
 
     cpuid_build(&v->cpuid, &id);
     msr_reset(&v->msrs, vm->config->type == GUEST_FIRMWARE);
     v->tsc_skew = 0;
     fetch_forget(v);
-    vcpu_reset(&v->arch, start, 0 - vm->tsc_start);
+    if (vm->config->direct)
+        direct_reset(v);
+    /* The deadlines of the core's own timer are values of the host's TSC. */
+    vcpu_reset(&v->arch, start, vm->config->direct ? 0 : 0 - vm->tsc_start);
     platform_set_apic_mode(v);
     if (start->mode == START_REAL) /* SDM 3A "Processor State After Reset" */
         v->arch.gpr[RDX] = cpuid_lookup(&v->cpuid, 1, 0)->eax;
@@ -383,6 +386,7 @@ static void run_first(struct vm *vm, uint64_t unix_time)
         if (!start(vm))
             return;
         vcpu_loop(&vm->vcpu[0]);
+        vcpu_stop(&vm->vcpu[0].arch);
         stop_others(vm);
     } while (next_life(vm, unix_time + (host_tsc(vm) - first) / vm->tsc_hz));
 }

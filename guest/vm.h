@@ -78,6 +78,7 @@ struct vcpu {
 
     uint64_t tsc_skew;     /* guest TSC - VM time: what the guest's own writes of its TSC added */
     uint64_t tsc_deadline; /* IA32_TSC_DEADLINE as the guest wrote it; the local APIC has VM time */
+    uint64_t direct_levels[4]; /* level-triggered vectors of an I/O APIC that went: guest/direct.c */
     struct msr_store msrs;
     struct cpuid_table cpuid;
 
@@ -139,6 +140,7 @@ struct vm {
     uint32_t apicv;       /* APICV_* that its vCPUs use */
     uint64_t tsc_start;   /* host TSC at its last power-on: VM time is the host's TSC minus this */
     uint64_t tsc_hz;
+    uint32_t apic_timer_hz; /* of a guest with its core's own local APIC; else 0 */
 
     _Atomic uint64_t log_second; /* host TSC at which the current second of the log limit began */
     atomic_uint logged;          /* lines this guest has caused in it */
@@ -202,6 +204,12 @@ bool vm_on_core(uint32_t core, uint32_t *guest, uint32_t *vcpu);
  *   unix_time  seconds since 1970 now, for its RTC
  */
 void vm_run(struct vm *vm, uint32_t index, uint64_t unix_time);
+
+/* Whether it never runs again. */
+static inline bool vm_ended(const struct vm *vm)
+{
+    return vm->state != VM_LOADING && vm->state != VM_RUNNING;
+}
 
 /* How many entries of vm->memory its guest reaches: RAM, ROM and shared regions. */
 static inline uint32_t vm_mapped_count(const struct vm *vm)

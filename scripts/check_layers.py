@@ -50,7 +50,8 @@ WRITABLE = {
     "arch/x86/uart.c": {
         "base": "where the console's UART is; set at boot, and when it is given up"},
     "arch/x86/trap.c": {
-        "idt": "the CPU reads it; the same for all cores"},
+        "idt": "the CPU reads it; the same for all cores",
+        "drop_idt": "the same"},
     "boot/main.c": {
         "boot": "what the initialisation steps hand on; read-only when guests run"},
     "boot/refusal.c": {

@@ -5,15 +5,21 @@
 #include <stddef.h>
 
 #include "arch/x86/asm.h"
+#include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/trap.h"
+#include "arch/x86/tsc.h"
 
 /* Register offsets in the xAPIC page; the x2APIC MSR is 800H + offset / 16. */
 enum {
     REG_ID = 0x020,
+    REG_VERSION = 0x030,
     REG_TPR = 0x080,
     REG_EOI = 0x0b0,
     REG_SVR = 0x0f0,
+    REG_ISR = 0x100, /* 8 registers, and 8 */
+    REG_IRR = 0x200,
+    REG_ESR = 0x280,
     REG_ICR_LOW = 0x300,
     REG_ICR_HIGH = 0x310,
     REG_LVT_TIMER = 0x320,
@@ -21,11 +27,21 @@ enum {
     REG_LVT_LINT0 = 0x350,
     REG_LVT_LINT1 = 0x360,
     REG_LVT_ERROR = 0x370,
+    REG_TIMER_INITIAL = 0x380,
+    REG_TIMER_CURRENT = 0x390,
+    REG_TIMER_DIVIDE = 0x3e0,
+    REG_SELF_IPI = 0x3f0, /* x2APIC mode only */
 };
 
 #define LVT_MASKED       0x10000u
 #define LVT_TSC_DEADLINE 0x40000u
+#define DIVIDE_BY_1      0xbu
+#define DIVIDE_RESET     0x0u
+#define MEASURE_US       2000u
 #define SVR_ENABLE       0x100u
+#define SVR_RESET_VECTOR 0xffu
+#define SPURIOUS_NONE    0x0fu
+#define VECTORS          256u
 #define ICR_PENDING      0x1000u
 #define ICR_ASSERT       0x4000u
 #define ICR_NMI          0x400u
@@ -112,15 +128,26 @@ static void icr_write(uint32_t id, uint32_t low)
     xapic[REG_ICR_LOW / 4] = low;
 }
 
+/* What the target is to find must be visible before the interrupt: WRMSR does not order. */
+static void order_writes(void)
+{
+    __asm__ volatile("mfence; lfence" : : : "memory");
+}
+
 void apic_send(uint32_t id, uint8_t vector)
 {
-    /* What the target is to find must be visible before the interrupt: WRMSR does not order. */
-    __asm__ volatile("mfence; lfence" : : : "memory");
+    order_writes();
     icr_write(id, ICR_ASSERT | vector);
+}
+
+void apic_send_self(uint8_t vector)
+{
+    reg_write(REG_SELF_IPI, vector);
 }
 
 void apic_send_nmi(uint32_t id)
 {
+    order_writes();
     icr_write(id, ICR_ASSERT | ICR_NMI);
 }
 
@@ -137,6 +164,85 @@ void apic_send_startup(uint32_t id, uint8_t page)
 void apic_send_nmi_others(void)
 {
     icr_write(0, ICR_ASSERT | ICR_NMI | ICR_OTHERS);
+}
+
+uint32_t apic_version(void)
+{
+    return reg_read(REG_VERSION);
+}
+
+uint32_t apic_timer_hz(uint64_t tsc_hz)
+{
+    uint32_t lvt = reg_read(REG_LVT_TIMER);
+
+    reg_write(REG_LVT_TIMER, LVT_MASKED); /* one-shot mode */
+    reg_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+    reg_write(REG_TIMER_INITIAL, UINT32_MAX);
+
+    uint64_t begin = rdtsc();
+    uint32_t first = reg_read(REG_TIMER_CURRENT);
+
+    tsc_delay_us(tsc_hz, MEASURE_US);
+
+    uint64_t ticks = rdtsc() - begin;
+    uint64_t counted = first - reg_read(REG_TIMER_CURRENT);
+
+    reg_write(REG_TIMER_INITIAL, 0);
+    reg_write(REG_LVT_TIMER, lvt);
+    return (uint32_t)(counted * tsc_hz / ticks);
+}
+
+/* --- lent to a guest -------------------------------------------------------------------------- */
+
+/* A bit in one of the eight registers from `first` on. */
+static bool any_vector(unsigned first)
+{
+    uint32_t bits = 0;
+
+    for (unsigned reg = first; reg < first + 0x80; reg += 0x10)
+        bits |= reg_read(reg);
+    return bits != 0;
+}
+
+void apic_lend(void)
+{
+    while (any_vector(REG_IRR))
+        cpu_take_interrupts();
+    this_cpu()->apic_lent = true;
+    reg_write(REG_LVT_TIMER, LVT_MASKED);
+    reg_write(REG_TIMER_INITIAL, 0);
+    reg_write(REG_TIMER_DIVIDE, DIVIDE_RESET);
+    reg_write(REG_ESR, 0);
+    reg_write(REG_SVR, SVR_ENABLE | SVR_RESET_VECTOR);
+}
+
+static void end_all(void)
+{
+    for (unsigned i = 0; i < VECTORS && any_vector(REG_ISR); i++)
+        apic_eoi();
+}
+
+/*
+ * No register drops what is in IRR: each has to be accepted, whatever its vector, and ended. Nothing
+ * new comes meanwhile, since only the guest sends interrupts here. While the local APIC is disabled by
+ * software it accepts nothing; the spurious vector is none that can be pending (an emulator takes its
+ * EOI for that of a spurious interrupt).
+ */
+void apic_take_back(void)
+{
+    reg_write(REG_SVR, SVR_ENABLE | SPURIOUS_NONE);
+    reg_write(REG_LVT_TIMER, LVT_MASKED);
+    reg_write(REG_TIMER_INITIAL, 0);
+    if (apic_has_tsc_deadline())
+        wrmsr(MSR_TSC_DEADLINE, 0);
+    reg_write(REG_TPR, 0);
+    end_all();
+    for (unsigned i = 0; i < VECTORS && any_vector(REG_IRR); i++) {
+        trap_drop_interrupt();
+        end_all();
+    }
+    apic_init();
+    this_cpu()->apic_lent = false;
 }
 
 void pic_mask_all(void)

@@ -32,7 +32,29 @@ void apic_eoi(void);
 /* Interrupt another core with a fixed vector. */
 void apic_send(uint32_t id, uint8_t vector);
 
-/* NMI to another core. */
+/* Put a fixed vector into this core's own IRR. x2APIC mode only. */
+void apic_send_self(uint8_t vector);
+
+/* The version register. */
+uint32_t apic_version(void);
+
+/*
+ * How fast the timer counts with a divisor of 1, in Hz, measured against the TSC; 0: not at all.
+ * Boot only, x2APIC mode, nothing is armed.
+ */
+uint32_t apic_timer_hz(uint64_t tsc_hz);
+
+/*
+ * This core's local APIC becomes a guest's, in the state in which firmware leaves it: all local
+ * interrupts masked, enabled by software, spurious vector FFH. What is waiting for the hypervisor is
+ * taken first. x2APIC mode only. From here on only NMIs reach the hypervisor on this core.
+ */
+void apic_lend(void);
+
+/* It is the hypervisor's again; whatever the guest has left in it is dropped. */
+void apic_take_back(void);
+
+/* NMI to another core. What was written before is visible to it. */
 void apic_send_nmi(uint32_t id);
 
 /* INIT and start-up IPIs: start another core at real-mode page `page` (page << 12). */

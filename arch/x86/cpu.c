@@ -115,6 +115,8 @@ uint64_t cpu_arch_capabilities(void)
 
 void cpu_take_interrupts(void)
 {
+    if (this_cpu()->apic_lent)
+        return;
     __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
 }
 

@@ -41,6 +41,10 @@ struct cpu {
     uint64_t nmis;            /* from the hardware, not followed up */
     atomic_bool nmi_expected; /* another core sent one */
 
+    /* This core's local APIC is its guest's: no interrupt that comes is ours, none may be taken. */
+    bool apic_lent;
+    atomic_bool roused; /* an NMI came in root mode: vcpu_note_nmi() */
+
     uint64_t vmxon_hpa;
     const struct vcpu_arch *loaded; /* whose VMCS is current on this core */
 
@@ -80,7 +84,8 @@ void cpu_describe(char *buf, uint32_t size);
 /* IA32_ARCH_CAPABILITIES of this core; 0 where there is no such MSR. SDM 4. */
 uint64_t cpu_arch_capabilities(void);
 
-/* Take interrupts that are waiting, in the middle of long work; no lock is held. */
+/* Take interrupts that are waiting, in the middle of long work; no lock is held. Nothing happens
+ * while the local APIC is a guest's. */
 void cpu_take_interrupts(void);
 
 /* Let the core sleep until its next interrupt, which is taken inside. */

@@ -32,6 +32,10 @@ const struct reason reasons[REASON_COUNT] = {
     [REASON_X2APIC] = {.capability = "an APIC ID of the MADT is above 254, and "
                                      "CPUID.1:ECX.x2APIC[bit 21] is 0", .menu = "\"X2APIC\", \"x2APIC Mode\" or \"Extended APIC\"",
                        .action = "enable x2APIC, or fewer cores"},
+    [REASON_DIRECT] = {.capability = "CPUID.1:ECX.x2APIC[bit 21] is 0, or IA32_VMX_PINBASED_CTLS "
+                                     "(481H) bit 38 (activate VMX-preemption timer)",
+                       .menu = "\"X2APIC\", \"x2APIC Mode\" or \"Extended APIC\"",
+                       .action = "enable x2APIC, or give the guest a virtual local APIC"},
     [REASON_CORES] = {.capability = "the MADT lists too few processors that are enabled and answer",
                        .menu = "\"Hyper-Threading\", \"Active Processor Cores\" or \"Core "
                               "Multi-Processing\"",                                                          .action = "change the config, or enable more cores"},

@@ -41,6 +41,12 @@ trap_common:
     addq $16, %rsp          /* vector and error code */
     iretq
 
+/* An interrupt that is dropped, whatever its vector: interrupts push no error code. */
+    .balign 16
+    .globl trap_drop
+trap_drop:
+    iretq
+
 /* The CPU pushes an error code for 8, 10-14, 17, 21, 29 and 30; the others get a 0. */
     .macro stub vector
     .balign 16

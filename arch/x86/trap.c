@@ -6,9 +6,11 @@
 
 #include "arch/x86/asm.h"
 #include "arch/x86/cpu.h"
+#include "arch/x86/vcpu.h"
 #include "lib/log.h"
 
-#define STUB_SIZE 16
+#define STUB_SIZE       16
+#define FIRST_INTERRUPT 16u /* the lowest vector that a local APIC accepts */
 
 struct PACKED idt_gate {
     uint16_t offset_low;
@@ -21,9 +23,10 @@ struct PACKED idt_gate {
 };
 _Static_assert(sizeof(struct idt_gate) == 16, "SDM: 16 bytes in IA-32e mode");
 
-extern char trap_stubs[];
+extern char trap_stubs[], trap_drop[];
 
 static struct idt_gate idt[256];
+static struct idt_gate drop_idt[256]; /* what trap_drop_interrupt() uses */
 
 /* A double fault, an NMI and a machine check may find a broken stack: they get their own. */
 static uint8_t ist_of(unsigned vector)
@@ -36,30 +39,50 @@ static uint8_t ist_of(unsigned vector)
     }
 }
 
+static struct idt_gate make_gate(uint64_t stub, unsigned vector)
+{
+    return (struct idt_gate){
+        .offset_low = (uint16_t)stub,
+        .selector = GDT_CODE * 8,
+        .ist = ist_of(vector),
+        .type = 0x8e,
+        .offset_mid = (uint16_t)(stub >> 16),
+        .offset_high = (uint32_t)(stub >> 32),
+    };
+}
+
 void trap_init(void)
 {
     for (unsigned i = 0; i < 256; i++) {
-        uint64_t stub = (uint64_t)trap_stubs + i * STUB_SIZE;
-
-        idt[i] = (struct idt_gate){
-            .offset_low = (uint16_t)stub,
-            .selector = GDT_CODE * 8,
-            .ist = ist_of(i),
-            .type = 0x8e,
-            .offset_mid = (uint16_t)(stub >> 16),
-            .offset_high = (uint32_t)(stub >> 32),
-        };
+        idt[i] = make_gate((uint64_t)trap_stubs + i * STUB_SIZE, i);
+        drop_idt[i] = i < FIRST_INTERRUPT ? idt[i] : make_gate((uint64_t)trap_drop, i);
     }
 }
 
-void trap_load_idt(void)
+static void load(const struct idt_gate *table)
 {
     struct PACKED {
         uint16_t limit;
         uint64_t base;
-    } idtr = {sizeof(idt) - 1, (uint64_t)idt};
+    } idtr = {sizeof(idt) - 1, (uint64_t)table};
 
     __asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+void trap_load_idt(void)
+{
+    load(idt);
+}
+
+/*
+ * A guest's interrupts can have the vectors of exceptions, whose stubs expect what those push. A
+ * machine check in these few instructions would be taken for one of them.
+ */
+void trap_drop_interrupt(void)
+{
+    load(drop_idt);
+    __asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
+    load(idt);
 }
 
 static const char *exception_name(uint64_t vector)
@@ -111,12 +134,18 @@ static NORETURN void exception_panic(const struct trap_frame *f)
           f->rip - (uint64_t)image_start);
 }
 
+static void take_nmi(void)
+{
+    host_nmi();
+    vcpu_note_nmi();
+}
+
 void trap_handle(const struct trap_frame *f)
 {
     if (f->vector >= 32)
         host_interrupt((uint8_t)f->vector);
     else if (f->vector == 2)
-        host_nmi();
+        take_nmi();
     else
         exception_panic(f);
 }

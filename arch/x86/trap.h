@@ -31,6 +31,12 @@ void trap_init(void);
 /* Load the IDT on this core. */
 void trap_load_idt(void);
 
+/*
+ * Accept the interrupt of the highest priority that is waiting, of any vector from 16 on, and do
+ * nothing about it; there is no EOI.
+ */
+void trap_drop_interrupt(void);
+
 /* Called by trap.S with the record of an exception or interrupt. */
 void trap_handle(const struct trap_frame *f);
 

@@ -60,6 +60,7 @@ enum exit_kind {
     EXIT_NOP, /* an instruction that needs nothing done: WBINVD, INVD */
     EXIT_TRIPLE_FAULT,
     EXIT_NMI,       /* the host's NMI */
+    EXIT_ROUSED,    /* APICV_DIRECT: an NMI came while the hypervisor ran */
     EXIT_EXCEPTION, /* one that is only looked at on its way to the guest; `exception` */
     EXIT_MACHINE_CHECK,
     EXIT_TASK_SWITCH,
@@ -78,6 +79,7 @@ enum apicv_feature {
     APICV_VIRTUAL_INTERRUPTS = 0x08, /* "virtual-interrupt delivery" */
     APICV_POSTED = 0x10,             /* "process posted interrupts" */
     APICV_X2APIC = 0x20,             /* "virtualize x2APIC mode" */
+    APICV_DIRECT = 0x40,             /* none of these: it has the core's own, in x2APIC mode */
 };
 
 enum vcpu_apic_mode { VCPU_APIC_OFF, VCPU_APIC_XAPIC, VCPU_APIC_X2APIC };
@@ -87,7 +89,6 @@ enum { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE /* in the IDT */ };
 
 struct vcpu_exit {
     enum exit_kind kind;
-    uint32_t hw_reason; /* as the hardware numbers it, for logs only */
     union {
         uint8_t vector;
         uint16_t apic_offset;
@@ -240,8 +241,7 @@ struct vcpu_arch {
         uint32_t before_entry; /* not 0: one of these, so that an entry asks one question */
         struct {
             bool attention; /* vcpu_prepare_entry() has something to look at */
-            bool event;     /* entry_info is set */
-            bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+            bool has_timer; /* the preemption timer is used; it counts TSC >> timer_shift */
         };
     };
     struct vcpu_exit exit; /* the last one */
@@ -259,12 +259,12 @@ struct vcpu_arch {
     uint64_t armed_deadline; /* host TSC value the timer is set to; TIME_NEVER: not set */
     uint64_t xcr0;           /* the guest's */
 
+    uint32_t pinbased;  /* pin-based controls, without the preemption timer */
     uint32_t procbased; /* processor-based controls as they are in the VMCS */
     uint32_t procbased2;
-    uint32_t entry_info; /* event for the next entry, 0: none */
-    uint32_t entry_error;
     uint32_t vpid;
     uint8_t tpr_threshold; /* as in the VMCS */
+    uint8_t windows;       /* VCPU_WINDOW_* asked for */
     uint8_t timer_shift;
 };
 
@@ -275,7 +275,8 @@ struct vcpu_arch {
  *   a       zeroed
  *   memory  of its VM; copied
  *   vpid    1..65535, unique in the machine
- *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is
+ *   apicv   what it is to use, a subset of virt_apicv() that apicv_complete() left as it is; or
+ *           APICV_DIRECT alone, where virt_has_preemption_timer() and apic_is_x2apic()
  *   return  ERR_NOMEM
  */
 struct pages;
@@ -296,6 +297,13 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
  */
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
 
+/*
+ * The vCPU does not run any more before the next vcpu_reset. With APICV_DIRECT the core's local
+ * APIC, which vcpu_reset gave to the guest, is the hypervisor's again; what was pending there is
+ * dropped.
+ */
+void vcpu_stop(struct vcpu_arch *a);
+
 /* --- running -------------------------------------------------------------------------------- */
 
 /* Run the guest until one of the next two says that its VM stops. */
@@ -310,6 +318,8 @@ void vcpu_run(struct vcpu_arch *a);
  * vcpu_handle_mmio(): EXIT_MMIO.
  *   gpa, write  of the first byte that is not mapped; it was, or was also, to be written
  *   rip         the guest's
+ * vcpu_handle_undefined(): EXIT_VMCALL.
+ * vcpu_handle_deadline(): EXIT_DEADLINE.
  * vcpu_handle_exit(): every other exit.
  * vcpu_prepare_entry(): before an entry, if a->attention is set; false: the VM stops.
  */
@@ -319,6 +329,8 @@ enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write);
+enum outcome vcpu_handle_undefined(struct vcpu_arch *a);
+enum outcome vcpu_handle_deadline(struct vcpu_arch *a);
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
 bool vcpu_prepare_entry(struct vcpu_arch *a);
 
@@ -336,10 +348,7 @@ bool vcpu_can_take_irq(struct vcpu_arch *a);
 bool vcpu_can_take_nmi(struct vcpu_arch *a);
 
 /* Whether an event is already set for the next entry. */
-static inline bool vcpu_has_event(const struct vcpu_arch *a)
-{
-    return a->entry_info != 0;
-}
+bool vcpu_has_event(const struct vcpu_arch *a);
 
 /* Deliver an event at the next entry. No event is set yet; an exception replaces none. */
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector);
@@ -353,6 +362,18 @@ void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes);
 
 /* Give the guest the exception of the last EXIT_EXCEPTION, as if it had not been looked at. */
 void vcpu_reflect(struct vcpu_arch *a, uint8_t vector);
+
+/* Whether the guest has this core's own local APIC. Any core. */
+static inline bool vcpu_is_direct(const struct vcpu_arch *a)
+{
+    return (a->apicv & APICV_DIRECT) != 0;
+}
+
+/*
+ * An NMI has come in root mode. If this core's local APIC is a guest's, nothing else reaches the
+ * core: the next entry exits at once, with EXIT_ROUSED. Called from the NMI's handler.
+ */
+void vcpu_note_nmi(void);
 
 /* Whether the hardware takes posted interrupts while the guest runs. Any core. */
 static inline bool vcpu_takes_posted(const struct vcpu_arch *a)
@@ -380,10 +401,20 @@ void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4]);
 
 /* Ask for EXIT_TPR as soon as TPR [7:4] is below this; 0: never. Nothing without a TPR shadow. */
 void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold);
+static inline void vcpu_want_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
+{
+    if (threshold != a->tpr_threshold)
+        vcpu_set_tpr_threshold(a, threshold);
+}
 
-/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
-void vcpu_want_irq_window(struct vcpu_arch *a, bool want);
-void vcpu_want_nmi_window(struct vcpu_arch *a, bool want);
+/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt, an NMI; 0: no longer. */
+enum { VCPU_WINDOW_IRQ = 1, VCPU_WINDOW_NMI = 2 };
+void vcpu_set_windows(struct vcpu_arch *a, unsigned windows);
+static inline void vcpu_want_windows(struct vcpu_arch *a, unsigned windows)
+{
+    if (windows != a->windows)
+        vcpu_set_windows(a, windows);
+}
 
 /*
  * Ask for EXIT_DEADLINE.
@@ -450,6 +481,9 @@ void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset);
  *   return  how many; 0: this core has not loaded the vCPU's control structure
  */
 unsigned vcpu_get_fields(const struct vcpu_arch *a, struct vcpu_field out[VCPU_FIELDS_MAX]);
+
+/* Why the last exit was, as the hardware numbers it: for logs. */
+uint32_t vcpu_exit_reason(const struct vcpu_arch *a);
 
 /* Print the record of a guest that is being stopped: registers and why. */
 void vcpu_print(struct vcpu_arch *a);

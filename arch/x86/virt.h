@@ -38,6 +38,9 @@ bool virt_ept_has_1g(void);
 bool virt_has_rdtscp(void);
 bool virt_has_invpcid(void);
 
+/* Whether there is a VMX-preemption timer. */
+bool virt_has_preemption_timer(void);
+
 /* What this core can do for local APICs: APICV_* of arch/x86/vcpu.h. */
 uint32_t virt_apicv(void);
 

@@ -84,7 +84,7 @@ def siblings(machine, core):
 
 
 def check_cores(machine, problems):
-    """BH020 to BH024. Gives cores to the guests that only say how many."""
+    """BH020 to BH024, BH026, BH027. Gives cores to the guests that only say how many."""
     owner = {}  # core -> guest
     for guest in machine.guests:
         count = len(guest.cores) if guest.cores is not None else guest.count
@@ -102,12 +102,30 @@ def check_cores(machine, problems):
         if guest.cores is None and guest.count is not None:
             choose_cores(machine, guest, owner, problems)
     check_sharing(machine, owner, problems)
+    check_direct(machine, problems)
+
+
+def check_direct(machine, problems):
+    """BH026, BH027, and BH008: what goes with a core's own local APIC."""
+    for guest in machine.guests:
+        if not guest.direct:
+            continue
+        line, where = line_of(machine, guest.at("apic")), line_of(machine, guest.at("cpus"))
+        if len(guest.cores or ()) > 1:
+            problems.add("BH026", line, where, what=guest.label, count=len(guest.cores))
+        if 0 in (guest.cores or ()):
+            problems.add("BH027", line, where, what=guest.label)
+        if guest.without:
+            problems.add("BH008", line_of(machine, guest.at("without")), line, what=guest.label,
+                         key="'without' and 'apic: direct'")
 
 
 def choose_cores(machine, guest, owner, problems):
     """The lowest free ones that no other guest's core has a hardware thread in common with."""
     def is_free(core):
         others = {id(owner[other]) for other in siblings(machine, core) if other in owner}
+        if guest.direct and core == 0:
+            return False
         return core not in owner and (machine.share_threads or not others - {id(guest)})
 
     chosen = []

@@ -130,6 +130,7 @@ class Tables:
             *self.fw_cfg(guest),
             ("hpet", c_bool(guest.hpet)),
             ("without", f"{without:#x}"),
+            ("direct", c_bool(guest.direct)),
             ("exit_port", f"{guest.exit_port:#x}"),
             *((key, c_policy(policy)) for key, policy in guest.policies.items()),
             ("watchdog_s", guest.watchdog),
@@ -139,6 +140,7 @@ class Tables:
             ("shares", self.array("struct guest_share", f"shares_{n}", shares)),
             ("share_count", len(shares)),
             ("cpus_line", line(guest.at("cpus"))),
+            ("apic_line", line(guest.at("apic")) if guest.direct else 0),
             ("memory_line", line(guest.at("memory"))),
         ]
         return "{\n" + "".join(f"        .{key} = {value},\n" for key, value in fields) + "    }"
@@ -273,13 +275,17 @@ def manifest_guest(machine, guest):
         "irqs": [{"irq": irq, "device": device}
                  for irq, device, _ in sorted(check.irqs(machine, guest))],
         "devices": devices,
+        "apic": "direct" if guest.direct else "virtual",
         "without": guest.without,
         "debug": {"exit_port": guest.exit_port} if guest.exit_port else None,
         "watchdog": {"timeout": guest.watchdog, "port": guest.watchdog_port}
         if guest.watchdog else None,
         **{key: manifest_policy(policy) for key, policy in guest.policies.items()},
         "host_ports": [],
-        "host_msrs": {"read": sorted(pc.GUEST_MSRS + (pc.MSR_TSC,)), "write": list(pc.GUEST_MSRS)},
+        "host_msrs": {
+            "read": sorted(pc.GUEST_MSRS + (pc.MSR_TSC,) + pc.DIRECT_READ * guest.direct),
+            "write": sorted(pc.GUEST_MSRS + pc.DIRECT_WRITE * guest.direct),
+        },
     }
 
 

@@ -139,6 +139,7 @@ class Guest:  # pylint: disable=too-many-instance-attributes
     fw_cfg: FwCfg = None
     watchdog: int = 0  # seconds; 0: none
     watchdog_port: int = 0
+    direct: bool = False  # it has its core's own local APIC
     without: list = field(default_factory=list)
     exit_port: int = 0
     policies: dict = field(default_factory=dict)  # on_crash and so on -> Policy
@@ -281,6 +282,7 @@ class Reader:
         guest.modules = self.modules(guest.at("modules"))
         guest.load = self.get(guest.at("load"), HIGH_RAM, int)
         guest.entry = self.get(guest.at("entry"), guest.load, int)
+        guest.direct = self.get(guest.at("apic"), "virtual", str) == "direct"
         guest.without = [self.get(item) for item in self.items(guest.at("without"))]
         guest.exit_port = self.get(guest.at("debug", "exit_port"), 0, int)
         self.devices(guest, guest.at("devices"))

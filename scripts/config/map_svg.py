@@ -563,6 +563,8 @@ def policy_rows(guest):
     if guest.get("watchdog"):
         watchdog = guest.get("watchdog")
         rows.append(("watchdog", f"{watchdog['timeout']} s, ports from {watchdog['port']:X}H", ""))
+    if guest.get("apic") == "direct":
+        rows.append(("local APIC", "direct: the core's own", ""))
     if guest.get("without"):
         rows.append(("without", ", ".join(guest.get("without")), ""))
     if guest.get("host_ports") is not None:

@@ -54,6 +54,20 @@ RULES = {
         " machine: threads calls a hardware thread of another guest's core.",
     ),
     "BH025": Rule("machine: core {core} is in two lists of threads", "a core is in one of them"),
+    "BH026": Rule(
+        "{what}: apic: direct with {count} cores", "use one core, or apic: virtual",
+        "A local APIC that is the guest's own sends no interrupts to other cores.",
+    ),
+    "BH027": Rule(
+        "{what}: apic: direct on core 0", "choose another core, or apic: virtual",
+        "Core 0 takes the console's interrupts. Where a guest has the local APIC, the hypervisor"
+        " takes none.",
+    ),
+    "BH028": Rule(
+        "{what} wants its core's local APIC, but the CPU has no {missing}", "remove apic: direct",
+        "Said when the machine boots: x2APIC mode lets single registers through, and the"
+        " VMX-preemption timer is the only one left for the guest's devices.",
+    ),
     # Memory
     "BH030": Rule("{what}: {value} is out of range", "use {low} to {high}"),
     "BH031": Rule("{what}: {value} is not a multiple of {step}", "use {below} or {above}"),

@@ -188,6 +188,17 @@ void apic_send(uint32_t id, uint8_t vector)
     host_fake.ipi_vector = vector;
 }
 
+void apic_send_self(uint8_t vector)
+{
+    if (host_fake.self_ipis < HOST_FAKE_SELF_IPIS)
+        host_fake.self_ipi[host_fake.self_ipis++] = vector;
+}
+
+uint32_t apic_version(void)
+{
+    return host_fake.apic_version;
+}
+
 void apic_send_nmi(uint32_t id)
 {
     host_fake.sent_nmis++;

@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOST_FAKE_TEXT 0x20000u
+#define HOST_FAKE_TEXT      0x20000u
+#define HOST_FAKE_SELF_IPIS 64u
 
 struct host_fake {
     uint64_t arch_capabilities; /* IA32_ARCH_CAPABILITIES */
@@ -46,6 +47,9 @@ struct host_fake {
     uint32_t ipi_id;
     uint8_t ipi_vector;
     unsigned sent_nmis;
+    unsigned self_ipis; /* since this was set to 0 */
+    uint8_t self_ipi[HOST_FAKE_SELF_IPIS];
+    uint32_t apic_version;
     unsigned irqs;
     uint8_t irq_vector;
     unsigned nmis;

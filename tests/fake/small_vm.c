@@ -1,6 +1,6 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/exit_task.c
- * guest/intr.c guest/platform.c guest/port.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/fetch.c
- * guest/gva.c
+ * guest/intr.c guest/direct.c guest/platform.c guest/port.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c
+ * guest/fetch.c guest/gva.c
  * guest/gmem.c guest/load.c guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
  * guest/verify.c guest/vm.c guest/console.c guest/dump.c guest/firmware.c devices/fw_cfg.c
  * devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
@@ -46,6 +46,7 @@ static const uint16_t cores[] = {1, 2, 3};
 struct guest_config small_vm_config;
 struct guest_file small_vm_files[2];
 unsigned small_vm_vcpus = 1;
+bool small_vm_direct;
 const struct machine_config machine_config = {
     .name = "small",
     .guests = &small_vm_config,
@@ -95,6 +96,7 @@ int small_vm_setup(void **state)
         .cmdline = "",
         .load_gpa = SMALL_VM_ENTRY,
         .entry_gpa = SMALL_VM_ENTRY,
+        .direct = small_vm_direct,
         .exit_port = 0xf4,
         .on_reset = {.action = GUEST_RESTART    },
     };

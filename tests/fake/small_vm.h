@@ -23,6 +23,7 @@
 extern struct guest_config small_vm_config;
 extern struct guest_file small_vm_files[2]; /* its image, and another one; the guest uses none */
 extern unsigned small_vm_vcpus;             /* 1, or what a test sets before small_vm_setup: 1..3 */
+extern bool small_vm_direct;                /* set before small_vm_setup: with its core's local APIC */
 
 /* cmocka set-up: everything forgotten, the VM powered on and run to the end of an empty script. */
 int small_vm_setup(void **state);

@@ -129,6 +129,7 @@ static void servo_start(uint64_t tsc_hz)
     servo.noise = 1;
     servo.period = tsc_hz / CYCLE_HZ;
     pic_setup(0xff, 0xff);
+    pit_stop(); /* nobody listens to it, and its ticks exit */
     lapic_enable();
     lapic_write(LAPIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_CYCLE);
     __asm__ volatile("mfence" : : : "memory"); /* the LVT's mode before the MSR: SDM 3A */

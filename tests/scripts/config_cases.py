@@ -318,6 +318,21 @@ CASES = [
     ("BH025", [("[6, 7]", "[5, 7]")], {}, [
         "config/m.yaml:1: BH025: machine: core 5 is in two lists of threads (also config/m.yaml:1); a core is in one of them",
     ]),
+    ("BH026", [("    load: 0x200000\n", "    apic: direct\n"), ("cpus: 1\n", "cpus: 2\n")], {}, [
+        "config/m.yaml:15: BH026: guest 'beat': apic: direct with 2 cores (also config/m.yaml:12); use one core, or apic: virtual",
+    ]),
+    ("BH027", [("    load: 0x200000\n", "    apic: direct\n"), ("cpus: 1\n", "cpus: [0]\n"), ("cpus: [0]\n    memory: 64M", "cpus: [3]\n    memory: 64M")], {}, [
+        "config/m.yaml:15: BH027: guest 'beat': apic: direct on core 0 (also config/m.yaml:12); choose another core, or apic: virtual",
+    ]),
+    ("BH008", [("    load: 0x200000\n", "    apic: direct\n    without: [x2apic]\n")], {}, [
+        "config/m.yaml:16: BH008: guest 'beat': 'without' and 'apic: direct', but not both (also config/m.yaml:15); remove one of them",
+    ]),
+    ("BH005", [("    without: [x2apic, tpr-shadow]\n", "    apic: direct\n")], {}, [
+        "config/m.yaml:31: BH005: guest 'bios': 'apic' has no meaning for type firmware; remove it",
+    ]),
+    ("BH007", [("    load: 0x200000\n", "    apic: real\n")], {}, [
+        "config/m.yaml:15: BH007: guest 'beat': apic: 'real' is not understood; write virtual or direct",
+    ]),
     ("BH030", [("memory: 64M", "memory: 8M")], {}, [
         "config/m.yaml:6: BH030: guest 'linux': memory: '8M' is out of range; use 16M to 64G",
     ]),

@@ -130,7 +130,7 @@ class Rules(Tree):
 
     def test_every_rule_is_broken_by_a_case(self):
         tested = {line.split(": ")[1] for *_, lines in CASES for line in lines}
-        at_boot, elsewhere = {"BH066"}, {"BH001"}  # tests/system; above
+        at_boot, elsewhere = {"BH028", "BH066"}, {"BH001"}  # tests/system; above
         self.assertEqual(tested | at_boot | elsewhere, set(rules.RULES))
 
     def test_every_case_says_what_it_is_for(self):
@@ -177,13 +177,32 @@ class Accepted(Tree):
         ):
             self.assertIn(part, text)
 
+    def test_direct(self):
+        text = self.accept(GOOD.replace("    load: 0x200000\n", "    apic: direct\n"))
+        self.assertEqual(text.count(".direct = true"), 1)
+        self.assertIn(".apic_line = 15", text)
+        manifest = json.loads(self.read("build/m/manifest.json"))
+        beat, other = manifest["guests"][1], manifest["guests"][2]
+        self.assertEqual((beat["apic"], other["apic"]), ("direct", "virtual"))
+        for msr, access in ((0x80B, "write"), (0x832, "read"), (0x832, "write"), (0x6E0, "write"),
+                            (0x827, "read"), (0x83F, "write")):
+            self.assertIn(msr, beat["host_msrs"][access])
+            self.assertNotIn(msr, other["host_msrs"][access])
+        for msr in (0x802, 0x80D, 0x82F, 0x830, 0x833, 0x835, 0x836, 0x837):
+            self.assertNotIn(msr, beat["host_msrs"]["write"])
+
+    def test_a_direct_guest_gets_no_core_0(self):
+        text = self.accept("guests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin',"
+                           " apic: direct}]")
+        self.assertIn("cores_0[] = {1};", text)
+
     def test_defaults(self):
         text = self.accept("guests: [{name: a, type: flat, memory: 16M, kernel: 'build:beat.bin'}]")
         for part in (".vcpu_count = 1", ".load_gpa = 0x100000", ".entry_gpa = 0x100000",
                      ".exit_port = 0x0", ".on_crash = {GUEST_HALT, 0, 0}", ".hpet = false",
                      ".on_reset = {GUEST_RESTART, 0, 0}", ".on_poweroff = {GUEST_HALT, 0, 0}",
                      ".watchdog_s = 0", ".shares = NULL", ".cores = 0", ".memory = 0x0",
-                     ".without = 0x0", ".ranges = NULL", ".share_threads = false"):
+                     ".without = 0x0", ".direct = false", ".ranges = NULL", ".share_threads = false"):
             self.assertIn(part, text)
         self.assertNotIn("fw_cfg", text)
 

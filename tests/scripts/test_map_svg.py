@@ -151,7 +151,7 @@ class Picture(unittest.TestCase):
     def test_every_device_file_and_policy(self):
         manifest = machine(1)
         manifest["guests"][0].update(on_crash={"action": "restart", "limit": 3, "within": 60}, debug={"exit_port": 0xF4},
-                                     watchdog={"timeout": 30, "port": 0x600})
+                                     watchdog={"timeout": 30, "port": 0x600}, apic="direct")
         root = self.draw(manifest)
         devices = self.titles(root, "device")
         self.assertEqual(len(devices), 10)
@@ -161,7 +161,7 @@ class Picture(unittest.TestCase):
             f"kernel: build/guest-0, 14186432 bytes, SHA-256 {'0123456789abcdef' * 4}"])
         shown = [box[4] for box in texts(root)]
         for text in ("13.5 MiB · 0123456789abcdef", "restart, at most 3 times in 60 s", "30 s, ports from 600H",
-                     "debug: exit_port F4H", "console=ttyS0", "keyboard first"):
+                     "direct: the core's own", "debug: exit_port F4H", "console=ttyS0", "keyboard first"):
             self.assertIn(text, shown)
 
     def test_memory_is_to_scale(self):

@@ -390,6 +390,18 @@ class PortsAndMsrs(Base):
                 self.b0["fields"][field] ^= 1 << bit
                 self.finds("guest b, vCPU 0", words, "should")
 
+    def test_controls_of_a_direct_guest(self):
+        self.world.manifest["guests"][1]["apic"] = "direct"
+        self.b0["fields"][0x4000] = self.b0["fields"][0x4000] & ~1 | 1 << 5
+        self.b0["fields"][0x4002] &= ~(7 << 19)
+        good = copy.deepcopy(self.b0["fields"])
+        self.assertEqual(run(self.world)[0], 0)
+        for field, bit, words in ((0x4000, 0, "external-interrupt exiting"), (0x4000, 3, "NMI exiting"),
+                                  (0x4000, 5, "virtual NMIs"), (0x4002, 21, "use TPR shadow")):
+            with self.subTest(words=words):
+                self.b0["fields"] = {**good, field: good[field] ^ 1 << bit}
+                self.finds("guest b, vCPU 0", words, "should")
+
     def test_field_that_is_not_there(self):
         del self.b0["fields"][0x2004]
         self.finds("guest b, vCPU 0: no VMCS fields 2004 in the dump")

@@ -629,6 +629,45 @@ static void test_open_msrs(void **state)
     }
 }
 
+/* The registers of the core's local APIC that `apic: direct` names, and only in a guest that has it. */
+static void test_open_msrs_of_a_direct_guest(void **state)
+{
+    static const struct {
+        uint32_t msr;
+        bool write, good;
+    } cases[] = {
+        {0x6e0, true,  true }, /* IA32_TSC_DEADLINE */
+        {0x808, false, true }, /* TPR */
+        {0x80b, true,  true }, /* EOI */
+        {0x810, false, true }, /* ISR */
+        {0x827, false, true }, /* IRR */
+        {0x832, true,  true }, /* LVT timer */
+        {0x838, true,  true }, /* initial count */
+        {0x839, false, true }, /* current count */
+        {0x83f, true,  true }, /* self IPI */
+        {0x802, false, false}, /* ID */
+        {0x80a, true,  false}, /* PPR */
+        {0x82f, true,  false}, /* LVT CMCI */
+        {0x830, true,  false}, /* ICR */
+        {0x831, true,  false},
+        {0x833, true,  false}, /* LVT thermal */
+        {0x836, true,  false}, /* LVT LINT1 */
+        {0x837, true,  false}, /* LVT error */
+        {0x1b,  true,  false}, /* IA32_APIC_BASE */
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        guests[FLAT].direct = true;
+        open_msr(vms[FLAT].vcpu[0].arch.msr_bitmap_hpa, cases[i].msr, cases[i].write);
+        if (cases[i].good)
+            expect_ok();
+        guests[FLAT].direct = cases[i].good ? false : true;
+        FINDS("guest flat, vCPU 0", "expected an exit");
+        (void)teardown(state);
+        (void)setup(state);
+    }
+}
+
 static void test_bitmap_of_another_vcpu(void **state)
 {
     (void)state;
@@ -713,6 +752,7 @@ int main(void)
         T(test_too_little_and_too_much),
         T(test_open_port),
         T(test_open_msrs),
+        T(test_open_msrs_of_a_direct_guest),
         T(test_bitmap_of_another_vcpu),
         T(test_writable_and_executable_page),
         T(test_guest_memory_mapped_outside_the_windows),

@@ -52,6 +52,25 @@ static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
     msr_set(bitmap, access, msr, false);
 }
 
+/*
+ * The registers of the core's local APIC that can do no harm but to the guest itself. Not ID,
+ * version and LDR, which are those of its virtual machine; not the ICR; not the local interrupts
+ * but the timer's, whose delivery mode is fixed. Bit n: MSR 800H + n. SDM 3A "x2APIC Register
+ * Address Space".
+ */
+#define DIRECT_READ  0x430401ffffff8500ull /* TPR PPR SVR ISR TMR IRR ESR, timer's */
+#define DIRECT_WRITE 0xc104010000008900ull /* TPR EOI SVR ESR, timer's, self IPI */
+
+static void open_direct(uint8_t *bitmap)
+{
+    for (uint32_t n = 0; n < 64; n++) {
+        msr_set(bitmap, MSR_BITMAP_READ, MSR_X2APIC_FIRST + n, (DIRECT_READ >> n & 1) == 0);
+        msr_set(bitmap, MSR_BITMAP_WRITE, MSR_X2APIC_FIRST + n, (DIRECT_WRITE >> n & 1) == 0);
+    }
+    msr_allow(bitmap, MSR_BITMAP_READ, MSR_TSC_DEADLINE);
+    msr_allow(bitmap, MSR_BITMAP_WRITE, MSR_TSC_DEADLINE);
+}
+
 static void make_msr_bitmap(uint8_t *bitmap)
 {
     memset(bitmap, 0xff, PAGE_SIZE);
@@ -79,6 +98,8 @@ enum err vcpu_create(struct vcpu_arch *a, struct pages *pool, const struct vcpu_
             return e;
     }
     make_msr_bitmap(phys_table(a->msr_bitmap_hpa));
+    if ((apicv & APICV_DIRECT) != 0)
+        open_direct(phys_table(a->msr_bitmap_hpa));
     memset(phys_table(a->io_bitmap_hpa), 0xff, PAGE_SIZE);
     a->apic_page = phys_table(a->apic_hpa);
     a->posted = phys_table(a->posted_hpa);
@@ -186,11 +207,10 @@ static void reset_debug_registers(void)
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     memset(a->gpr, 0, sizeof(a->gpr));
+    a->windows = 0;
     a->gpr[RAX] = start->rax;
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
-    a->entry_info = 0;
-    a->event = false;
     load_vmcs(a);
     vmcs_setup(a, start);
     flush_translations(a);
@@ -205,6 +225,8 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
     a->tsc_offset = tsc_offset;
     vcpu_init(a, start);
     reset_unswitched(a);
+    if (vcpu_is_direct(a))
+        apic_lend();
 }
 
 /* --- run -------------------------------------------------------------------------------------- */
@@ -224,22 +246,13 @@ NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid)
 /* The guest state was refused: the guest made it so, and only the guest ends. */
 static void decode_entry_failure(struct vcpu_exit *x, uint32_t reason)
 {
-    x->hw_reason = reason & 0xffff;
-    if (x->hw_reason != REASON_ENTRY_GUEST)
-        panic("VM entry failed with exit reason %u, which is not the guest's doing", x->hw_reason);
-    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", x->hw_reason,
+    reason &= 0xffff;
+    if (reason != REASON_ENTRY_GUEST)
+        panic("VM entry failed with exit reason %u, which is not the guest's doing", reason);
+    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", reason,
              vmread(VMCS_EXIT_QUALIFICATION));
     log_line("%u broken checks found, listed above", vmx_explain_entry_failure());
     x->kind = EXIT_ENTRY_FAILED;
-}
-
-static void flush_event(struct vcpu_arch *a)
-{
-    vmwrite(VMCS_ENTRY_INTR_INFO, a->entry_info);
-    if (a->entry_info & INTR_INFO_ERROR)
-        vmwrite(VMCS_ENTRY_ERROR_CODE, a->entry_error);
-    a->entry_info = 0;
-    a->event = false;
 }
 
 /* Without a TSC-deadline timer the preemption timer is set anew at each entry: it counts down. */
@@ -250,19 +263,26 @@ static void set_preemption_timer(const struct vcpu_arch *a)
 
     left = (left >> a->timer_shift) + 1; /* 0 would go before the host's interrupts, even NMIs */
     vmwrite(VMCS_PREEMPTION_TIMER, left < UINT32_MAX ? left : UINT32_MAX);
+    if (vcpu_is_direct(a))
+        vmx_direct_entry(a);
 }
 
-static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
+static NOINLINE enum outcome handle_other_irq(struct vcpu_arch *a, uint8_t vector)
+{
+    a->exit.kind = EXIT_HOST_IRQ;
+    a->exit.u.vector = vector;
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+static inline enum outcome handle_host_irq(struct vcpu_arch *a)
 {
     uint8_t vector = (uint8_t)vmread(VMCS_EXIT_INTR_INFO);
 
-    x->kind = EXIT_HOST_IRQ;
-    x->u.vector = vector;
-    if (vector == HOST_VECTOR_TIMER) {
-        apic_eoi();
-        a->armed_deadline = TIME_NEVER; /* the timer disarmed itself */
-        x->kind = EXIT_DEADLINE;
-    }
+    if (UNLIKELY(vector != HOST_VECTOR_TIMER))
+        return handle_other_irq(a, vector);
+    apic_eoi();
+    a->armed_deadline = TIME_NEVER; /* the timer disarmed itself */
+    return vcpu_handle_deadline(a);
 }
 
 static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason);
@@ -274,7 +294,6 @@ static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 
     a->exit = (struct vcpu_exit){
         .kind = EXIT_PIO_STRING,
-        .hw_reason = REASON_IO,
         .u.pio = {.port = (uint16_t)(q >> 16),
                   .size = (uint8_t)((q & QUAL_IO_SIZE) + 1),
                   .in = in,
@@ -483,7 +502,7 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     case REASON_EXCEPTION_NMI: decode_exception(x); break;
     case REASON_TRIPLE_FAULT: x->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_TASK_SWITCH: decode_task_switch(x); break;
-    case REASON_PREEMPTION: x->kind = EXIT_DEADLINE; break;
+    case REASON_PREEMPTION: x->kind = vmx_direct_timer(); break;
     case REASON_XSETBV: x->kind = EXIT_XSETBV; break;
     case REASON_TPR: x->kind = EXIT_TPR; break;
     case REASON_EOI:
@@ -505,14 +524,11 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     }
 }
 
-static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reason)
+static void decode_exit(struct vcpu_exit *x, uint32_t reason)
 {
-    x->hw_reason = reason;
     switch (reason) {
-    case REASON_EXTERNAL_IRQ: decode_host_irq(a, x); break;
     case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
     case REASON_APIC_WRITE:
         x->kind = EXIT_APIC_WRITE;
         x->u.apic_offset = (uint16_t)(vmread(VMCS_EXIT_QUALIFICATION) & QUAL_APIC_OFFSET);
@@ -577,8 +593,6 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
 {
     if (a->attention && !vcpu_prepare_entry(a))
         return NULL;
-    if (a->event)
-        flush_event(a);
     if (a->has_timer)
         set_preemption_timer(a);
     return a;
@@ -586,25 +600,32 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
 
 static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
 {
-    decode_exit(a, &a->exit, reason);
+    decode_exit(&a->exit, reason);
     return vcpu_handle_exit(a, &a->exit);
 }
 
-/* Instructions that guests execute often are asked for first, and decoded into registers. */
+/* What guests do often is asked for first, by two halves, and decoded into registers. */
 static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
 {
-    if (reason == REASON_WRMSR)
-        return vcpu_handle_wrmsr(a);
-    if (reason == REASON_CPUID)
-        return vcpu_handle_cpuid(a);
-    if (reason == REASON_IO)
-        return handle_io(a);
-    if (reason == REASON_RDMSR)
-        return vcpu_handle_rdmsr(a);
-    if (reason == REASON_EPT_VIOLATION)
-        return handle_ept_violation(a);
-    if (reason == REASON_APIC_ACCESS)
-        return handle_apic_access(a);
+    if (reason > REASON_IO) {
+        if (reason == REASON_WRMSR)
+            return vcpu_handle_wrmsr(a);
+        if (reason == REASON_RDMSR)
+            return vcpu_handle_rdmsr(a);
+        if (reason == REASON_EPT_VIOLATION)
+            return handle_ept_violation(a);
+        if (reason == REASON_APIC_ACCESS)
+            return handle_apic_access(a);
+    } else {
+        if (reason == REASON_IO)
+            return handle_io(a);
+        if (reason == REASON_CPUID)
+            return vcpu_handle_cpuid(a);
+        if (reason == REASON_EXTERNAL_IRQ)
+            return handle_host_irq(a);
+        if (reason == REASON_VMCALL)
+            return vcpu_handle_undefined(a);
+    }
     return handle_other(a, reason);
 }
 
@@ -638,23 +659,30 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
     vcpu_inject_error(a, VECTOR_PF, error_code);
 }
 
+/* The processor clears the field's valid bit at each exit. SDM 3C "VM-Exit Controls for MSRs". */
+bool vcpu_has_event(const struct vcpu_arch *a)
+{
+    (void)a;
+    return (vmread(VMCS_ENTRY_INTR_INFO) & INTR_INFO_VALID) != 0;
+}
+
 bool vcpu_can_take_irq(struct vcpu_arch *a)
 {
-    if (a->entry_info != 0 || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0)
+    if (vcpu_has_event(a) || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0)
         return false;
     return (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) == 0;
 }
 
 bool vcpu_can_take_nmi(struct vcpu_arch *a)
 {
-    return a->entry_info == 0 && (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+    return !vcpu_has_event(a) && (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
                                   (BLOCKING_STI | BLOCKING_MOV_SS | BLOCKING_NMI)) == 0;
 }
 
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
 {
-    a->entry_info = INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector;
-    a->event = true;
+    (void)a;
+    vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector);
 }
 
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
@@ -664,28 +692,19 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
     vcpu_inject(a, EVENT_EXCEPTION, vector);
     if (!protected_mode) /* real mode pushes no error code, and the entry checks insist */
         return;
-    a->entry_info |= INTR_INFO_ERROR;
-    a->entry_error = error_code;
+    vmwrite(VMCS_ENTRY_INTR_INFO, vmread(VMCS_ENTRY_INTR_INFO) | INTR_INFO_ERROR);
+    vmwrite(VMCS_ENTRY_ERROR_CODE, error_code);
 }
 
-static void want_window(struct vcpu_arch *a, uint32_t bit, bool want)
+void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
-    uint32_t controls = want ? a->procbased | bit : a->procbased & ~bit;
-
-    if (controls == a->procbased)
-        return;
-    a->procbased = controls;
-    vmwrite(VMCS_PROC_CONTROLS, controls);
-}
-
-void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
-{
-    want_window(a, PROC_IRQ_WINDOW, want);
-}
-
-void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
-{
-    want_window(a, PROC_NMI_WINDOW, want);
+    a->windows = (uint8_t)windows;
+    a->procbased &= ~(PROC_IRQ_WINDOW | PROC_NMI_WINDOW);
+    if ((windows & VCPU_WINDOW_IRQ) != 0)
+        a->procbased |= PROC_IRQ_WINDOW;
+    if ((windows & VCPU_WINDOW_NMI) != 0)
+        a->procbased |= PROC_NMI_WINDOW;
+    vmwrite(VMCS_PROC_CONTROLS, a->procbased);
 }
 
 /* --- the local APIC's help -------------------------------------------------------------------- */
@@ -726,7 +745,8 @@ void vcpu_set_apic_mode(struct vcpu_arch *a, enum vcpu_apic_mode mode)
         controls |= PROC2_X2APIC;
     if ((xapic || x2apic) && (a->apicv & APICV_REGISTERS) != 0)
         controls |= PROC2_APIC_REGS;
-    open_x2apic(a, x2apic);
+    if (!vcpu_is_direct(a))
+        open_x2apic(a, x2apic);
     vmwrite(VMCS_EPT_POINTER, xapic ? a->memory.xapic_eptp : a->memory.eptp);
     a->procbased2 = controls;
     vmwrite(VMCS_PROC_CONTROLS2, controls);
@@ -747,10 +767,9 @@ void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
 
 void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
 {
-    if (threshold == a->tpr_threshold || (a->apicv & APICV_TPR_SHADOW) == 0)
-        return;
     a->tpr_threshold = threshold;
-    vmwrite(VMCS_TPR_THRESHOLD, threshold);
+    if ((a->apicv & APICV_TPR_SHADOW) != 0)
+        vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
 void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
@@ -964,6 +983,12 @@ void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset)
 {
     a->tsc_offset = offset;
     vmwrite(VMCS_TSC_OFFSET, offset);
+}
+
+uint32_t vcpu_exit_reason(const struct vcpu_arch *a)
+{
+    (void)a;
+    return (uint32_t)vmread(VMCS_EXIT_REASON) & 0xffff;
 }
 
 void vcpu_print(struct vcpu_arch *a)

@@ -79,29 +79,38 @@ static void setup_apicv(struct vcpu_arch *a)
 }
 
 /* "VM-Execution Control Fields" */
+static void setup_pin_controls(struct vcpu_arch *a)
+{
+    uint32_t pin = PIN_NMI | PIN_VIRTUAL_NMI;
+
+    if (!vcpu_is_direct(a))
+        pin |= PIN_EXTERNAL_INTERRUPT;
+    if ((a->apicv & APICV_POSTED) != 0)
+        pin |= PIN_POSTED_INTERRUPTS;
+    a->has_timer = !apic_has_tsc_deadline() || vcpu_is_direct(a);
+    a->timer_shift = (uint8_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT);
+    a->pinbased = vmx_control(vmx_control_msr(VMX_PIN), pin);
+    vmwrite_checked(VMCS_PIN_CONTROLS, a->pinbased | (a->has_timer ? PIN_PREEMPTION_TIMER : 0));
+}
+
 static void setup_execution_controls(struct vcpu_arch *a)
 {
-    uint32_t pin = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI;
     uint32_t proc2 =
         PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD;
     uint32_t cr8 = PROC_CR8_LOAD | PROC_CR8_STORE;
 
     if ((a->apicv & APICV_TPR_SHADOW) != 0)
         cr8 = PROC_TPR_SHADOW;
+    if (vcpu_is_direct(a)) /* CR8 is the TPR of the core's local APIC */
+        cr8 = 0;
     if ((a->apicv & APICV_VIRTUAL_INTERRUPTS) != 0)
         proc2 |= PROC2_VID;
-    if ((a->apicv & APICV_POSTED) != 0)
-        pin |= PIN_POSTED_INTERRUPTS;
-    a->has_timer = !apic_has_tsc_deadline();
-    a->timer_shift = (uint8_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT);
-    if (a->has_timer)
-        pin |= PIN_PREEMPTION_TIMER;
+    setup_pin_controls(a);
     a->procbased = vmx_control(vmx_control_msr(VMX_PROC),
                                PROC_TSC_OFFSET | PROC_RDPMC | cr8 | PROC_IO_BITMAPS |
                                    PROC_MSR_BITMAPS | PROC_MONITOR | PROC_MWAIT | PROC_SECONDARY) &
                    ~(PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG);
 
-    vmwrite_checked(VMCS_PIN_CONTROLS, vmx_control(vmx_control_msr(VMX_PIN), pin));
     vmwrite_checked(VMCS_PROC_CONTROLS, a->procbased);
     a->procbased2 = vmx_control(MSR_VMX_PROCBASED2, proc2);
     vmwrite_checked(VMCS_PROC_CONTROLS2, a->procbased2);
@@ -121,10 +130,11 @@ static void setup_execution_controls(struct vcpu_arch *a)
 }
 
 /* "VM-Exit Control Fields", "VM-Entry Control Fields" */
-static void setup_transition_controls(const struct vcpu_start *start)
+static void setup_transition_controls(const struct vcpu_arch *a, const struct vcpu_start *start)
 {
-    uint32_t exit = EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST64 | EXIT_CTL_ACK | EXIT_CTL_SAVE_PAT |
-                    EXIT_CTL_LOAD_PAT | EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER;
+    uint32_t exit = EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST64 | EXIT_CTL_SAVE_PAT | EXIT_CTL_LOAD_PAT |
+                    EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER |
+                    (vcpu_is_direct(a) ? 0 : EXIT_CTL_ACK);
     uint32_t entry = ENTRY_CTL_LOAD_DEBUG | ENTRY_CTL_LOAD_PAT | ENTRY_CTL_LOAD_EFER |
                      (start->mode == START_LONG ? ENTRY_CTL_IA32E : 0);
 
@@ -260,7 +270,7 @@ static void setup_guest_state(struct vcpu_arch *a, const struct vcpu_start *star
 void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     setup_execution_controls(a);
-    setup_transition_controls(start);
+    setup_transition_controls(a, start);
     setup_host_state();
     setup_guest_state(a, start);
 }

@@ -232,6 +232,11 @@ bool virt_has_invpcid(void)
     return vmx_control_allowed(VMX_PROC2, PROC2_INVPCID);
 }
 
+bool virt_has_preemption_timer(void)
+{
+    return vmx_control_allowed(VMX_PIN, PIN_PREEMPTION_TIMER);
+}
+
 /* In the order of the bits of enum apicv_feature. */
 static const struct {
     enum vmx_control_set set;
