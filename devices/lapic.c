@@ -132,30 +132,44 @@ static void vector_put(struct lapic *l, unsigned map, unsigned vector, bool valu
         *word &= ~BIT32(vector % 32);
 }
 
-/*
- * The highest vector in a map, 0 if it is empty (vectors 0..15 never get in): the eight words, every
- * fourth of the page, are halved three times.
- */
-static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
+/* The eight words of a map, every fourth of the page, are halved three times. */
+static inline uint32_t *highest_word(const struct lapic *l, unsigned map)
 {
-    const uint32_t *first = reg_word(l, map);
-    const uint32_t *word = first;
+    uint32_t *word = reg_word(l, map);
 
     if ((word[16] | word[20] | word[24] | word[28]) != 0)
         word += 16;
     if ((word[8] | word[12]) != 0)
         word += 8;
-    if (word[4] != 0)
-        word += 4;
-    return *word != 0 ? (uint8_t)(8 * (word - first) + bit_highest(*word)) : 0;
+    return word[4] != 0 ? word + 4 : word;
+}
+
+/* The highest vector in a map, `word` being its highest_word(), which is not 0. */
+static inline unsigned highest_in(const struct lapic *l, unsigned map, const uint32_t *word)
+{
+    return 8 * (unsigned)(word - reg_word(l, map)) + bit_highest(*word);
+}
+
+/* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
+static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
+{
+    const uint32_t *word = highest_word(l, map);
+
+    return *word != 0 ? (uint8_t)highest_in(l, map, word) : 0;
+}
+
+/* Whether any vector is in a map. */
+static inline bool vector_any(const struct lapic *l, unsigned map)
+{
+    const uint32_t *word = reg_word(l, map);
+
+    return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
+           0;
 }
 
 bool lapic_has_requests(const struct lapic *l)
 {
-    const uint32_t *word = reg_word(l, REG_IRR);
-
-    return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
-           0;
+    return vector_any(l, REG_IRR);
 }
 
 uint8_t lapic_highest_irr(const struct lapic *l)
@@ -182,14 +196,39 @@ uint8_t lapic_priority(const struct lapic *l)
     return own >> 4 >= isrv >> 4 ? own : isrv & 0xf0;
 }
 
-int lapic_pending(const struct lapic *l)
+/* Whether nothing in service or in TPR has that vector's class or a higher one. */
+static inline bool is_above_priority(const struct lapic *l, unsigned vector)
 {
-    uint8_t irrv = lapic_highest_irr(l);
-
-    return irrv != 0 && irrv >> 4 > lapic_priority(l) >> 4 ? irrv : -1;
+    if (vector >> 4 <= (unsigned)tpr(l) >> 4)
+        return false;
+    return !vector_any(l, REG_ISR) || vector >> 4 > (unsigned)lapic_highest_isr(l) >> 4;
 }
 
-static void irr_set(struct lapic *l, uint8_t vector, bool level)
+int lapic_pending(const struct lapic *l)
+{
+    uint8_t vector = lapic_highest_irr(l);
+
+    return vector != 0 && is_above_priority(l, vector) ? vector : -1;
+}
+
+int lapic_take(struct lapic *l)
+{
+    uint32_t *word = highest_word(l, REG_IRR);
+
+    if (*word == 0)
+        return -1;
+
+    unsigned vector = highest_in(l, REG_IRR, word);
+    uint32_t bit = BIT32(vector % 32);
+
+    if (!is_above_priority(l, vector))
+        return -1;
+    *word &= ~bit;
+    *reg_word(l, REG_ISR + vector / 32) |= bit;
+    return (int)vector;
+}
+
+static inline void irr_set(struct lapic *l, uint8_t vector, bool level)
 {
     uint32_t *request = reg_word(l, REG_IRR + vector / 32);
     uint32_t *trigger = reg_word(l, REG_TMR + vector / 32);
@@ -235,7 +274,7 @@ void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
  * "Error Handling": the first error after a write to ESR may interrupt, later ones are only logged.
  * An illegal vector in the error entry itself must not lead back here.
  */
-static void error_record(struct lapic *l, uint8_t error)
+static NOINLINE void error_record(struct lapic *l, uint8_t error)
 {
     bool armed = l->errors == 0;
     uint8_t vector = lvt_vector(l, LAPIC_LVT_ERROR);
@@ -249,7 +288,7 @@ static void error_record(struct lapic *l, uint8_t error)
         irr_set(l, vector, false);
 }
 
-static bool vector_accept(struct lapic *l, uint8_t vector, bool level)
+static inline bool vector_accept(struct lapic *l, uint8_t vector, bool level)
 {
     if (vector < FIRST_VECTOR) {
         error_record(l, ESR_RECEIVE_VECTOR);

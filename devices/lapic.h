@@ -286,7 +286,8 @@ static inline bool lapic_extint_enabled(const struct lapic *l)
     return (l->lvt[LAPIC_LVT_LINT0] & (LAPIC_LVT_MASK | LAPIC_LVT_DELIVERY)) == LAPIC_LVT_EXTINT;
 }
 
-/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level. */
+/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level.
+ */
 static inline void lapic_set_extint(struct lapic *l, bool level)
 {
     l->lint[0] = level;
@@ -302,10 +303,11 @@ int lapic_pending(const struct lapic *l);
 bool lapic_has_requests(const struct lapic *l);
 
 /*
- * The processor has taken a vector: IRR to ISR.
- *   vector  what lapic_pending gave, not -1; nothing has changed since
+ * The processor takes a vector, IRR to ISR: what lapic_pending() says, -1 if there is none; or one
+ * of IRR that the caller chose.
  * Source: "Interrupt Acceptance for Fixed Interrupts".
  */
+int lapic_take(struct lapic *l);
 void lapic_ack(struct lapic *l, int vector);
 
 /* Processor priority (PPR), for lowest-priority arbitration. Any core: a hint then. */

@@ -9,19 +9,18 @@
 #include "guest/run.h"
 #include "guest/vm.h"
 
-static void prepare_nmi(struct vcpu *v)
+static NOINLINE void prepare_nmi(struct vcpu *v)
 {
-    if (v->nmi_pending && vcpu_can_take_nmi(&v->arch)) {
+    if (vcpu_can_take_nmi(&v->arch)) {
         v->nmi_pending = false;
         vcpu_inject(&v->arch, EVENT_NMI, VECTOR_NMI);
     }
 }
 
-/* Interrupts that go past the local APIC's priorities. True: one is waiting still. */
-static bool prepare_extint(struct vcpu *v)
+/* An interrupt that goes past the local APIC's priorities is waiting. True: one is waiting still.
+ */
+static NOINLINE bool give_extint(struct vcpu *v)
 {
-    if (!platform_extint_waiting(v))
-        return false;
     if (vcpu_can_take_irq(&v->arch)) {
         int vector = platform_extint_ack(v);
 
@@ -31,15 +30,19 @@ static bool prepare_extint(struct vcpu *v)
     return platform_extint_waiting(v);
 }
 
+static NOINLINE void set_eoi_exits(struct vcpu *v)
+{
+    uint64_t levels[4];
+
+    lapic_get_levels(&v->lapic, levels);
+    vcpu_set_eoi_exits(&v->arch, levels);
+}
+
 /* The local APIC's interrupts where the hardware delivers them: tell it what it has to know. */
 static void prepare_hardware(struct vcpu *v)
 {
-    if (lapic_levels_changed(&v->lapic)) {
-        uint64_t levels[4];
-
-        lapic_get_levels(&v->lapic, levels);
-        vcpu_set_eoi_exits(&v->arch, levels);
-    }
+    if (UNLIKELY(lapic_levels_changed(&v->lapic)))
+        set_eoi_exits(v);
     vcpu_set_irq_status(&v->arch, lapic_highest_irr(&v->lapic), lapic_highest_isr(&v->lapic));
 }
 
@@ -49,16 +52,16 @@ static void prepare_hardware(struct vcpu *v)
  */
 static bool prepare_software(struct vcpu *v)
 {
-    int vector = lapic_pending(&v->lapic);
+    bool ready = vcpu_can_take_irq(&v->arch);
+    int vector = ready ? lapic_take(&v->lapic) : -1;
 
-    if (vector >= 0 && vcpu_can_take_irq(&v->arch)) {
-        lapic_ack(&v->lapic, vector);
+    if (vector >= 0) {
         vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
         vcpu_want_tpr_threshold(&v->arch, 0);
         return false;
     }
     vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
-    return vector >= 0;
+    return !ready && lapic_pending(&v->lapic) >= 0;
 }
 
 static bool prepare_lapic(struct vcpu *v)
@@ -82,9 +85,10 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
     v->arch.attention = false;
-    prepare_nmi(v);
+    if (UNLIKELY(v->nmi_pending))
+        prepare_nmi(v);
 
-    bool waiting = prepare_extint(v);
+    bool waiting = platform_extint_waiting(v) && give_extint(v);
 
     waiting |= prepare_lapic(v);
     vcpu_want_windows(&v->arch,

@@ -281,7 +281,7 @@ static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
 }
 
 /* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
-static void advance_devices(struct vcpu *self, uint64_t now)
+static NOINLINE void advance_devices(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
@@ -297,14 +297,14 @@ static void advance_devices(struct vcpu *self, uint64_t now)
 
 void platform_advance(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
+    uint64_t now = vm_now(v->vm);
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
         v->arch.attention = true;
     }
-    if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
+    if (v->index == 0 &&
+        UNLIKELY(atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed) <= now))
         advance_devices(v, now);
     arm(v);
 }
