@@ -344,7 +344,7 @@ static uint64_t timer_zero(const struct lapic *l)
     return l->left == 0 ? TIME_NEVER : time_add(l->since, (uint64_t)l->left << timer_shift(l));
 }
 
-static uint32_t timer_count(const struct lapic *l, uint64_t now)
+uint32_t lapic_count(const struct lapic *l, uint64_t now)
 {
     uint64_t elapsed = now > l->since ? (now - l->since) >> timer_shift(l) : 0;
 
@@ -424,7 +424,7 @@ static void timer_write_divide(struct lapic *l, uint32_t value, uint64_t now)
     if (value == l->divide)
         return;
     lapic_advance(l, now);
-    l->left = timer_count(l, now);
+    l->left = lapic_count(l, now);
     l->since = now;
     l->divide = value;
     timer_rearm(l);
@@ -587,15 +587,16 @@ void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effec
     }
 }
 
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect)
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect)
 {
     uint8_t vector = lapic_highest_isr(l);
 
     effect->kind = LAPIC_EFFECT_NONE;
     if (vector == 0)
-        return;
+        return 0;
     vector_put(l, REG_ISR, vector, false);
     lapic_after_eoi(l, vector, effect);
+    return vector;
 }
 
 /* Reserved modes (ExtINT is one in an IPI) and INIT level de-assert send nothing. */
@@ -754,7 +755,7 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     case REG_ESR: return l->esr;
     case REG_ICR: return l->icr_low;
     case REG_INITIAL: return l->initial;
-    case REG_CURRENT: return timer_count(l, now);
+    case REG_CURRENT: return lapic_count(l, now);
     case REG_DIVIDE: return l->divide;
     default: return 0; /* APR, RRD, and EOI, which is write-only */
     }
@@ -787,7 +788,7 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
     switch (reg) {
     case REG_TPR:
     case REG_ICR_HIGH: *reg_word(l, reg) = value; break;
-    case REG_EOI: lapic_eoi(l, effect); break;
+    case REG_EOI: (void)lapic_eoi(l, effect); break;
     case REG_LDR: l->ldr = value; break;
     case REG_DFR: l->dfr = value | ~DFR_BITS; break;
     case REG_SVR: svr_write(l, value, now); break;

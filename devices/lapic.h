@@ -165,13 +165,38 @@ static inline bool lapic_x2apic_enabled(const struct lapic *l)
  *   return  FFFFFFFFH if the page does not exist (lapic_mmio_enabled)
  */
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now);
+
+/*
+ * Registers that a read leaves alone and that are in the page as they read, for the hardware: all
+ * of xAPIC mode's but PPR, EOI and the current count. Bit n: offset 16n.
+ */
+#define LAPIC_IN_PAGE 0x41ff01fffffff30cull
+
+static inline bool lapic_is_in_page(unsigned offset)
+{
+    return offset % 16 == 0 && offset / 16 < 64 && (LAPIC_IN_PAGE >> offset / 16 & 1) != 0;
+}
+
+/* lapic_read() of one of those, where lapic_mmio_enabled(). */
+static inline uint32_t lapic_read_page(const struct lapic *l, unsigned offset)
+{
+    return l->page[offset / 4];
+}
+
+/* lapic_read() of the current count, where lapic_mmio_enabled(): what a guest polls. */
+#define LAPIC_COUNT_OFFSET 0x390u
+uint32_t lapic_count(const struct lapic *l, uint64_t now);
+
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
 
-/* A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself. */
+/*
+ * A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself.
+ *   return  the vector that was in service; 0: none was, and nothing was changed
+ */
 #define LAPIC_EOI_OFFSET 0xb0u
 #define LAPIC_EOI_MSR    0x80bu
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect);
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect);
 
 /*
  * RDMSR and WRMSR of 800H..8FFH.

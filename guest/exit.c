@@ -131,7 +131,6 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     v->exits[kind]++;
     switch (kind) {
     case EXIT_DEADLINE: return exit_deadline(v); /* by the preemption timer */
-    case EXIT_MMIO: return exit_mmio(v, x);
     case EXIT_APIC_WRITE: platform_after_apic_write(v, x->u.apic_offset); return RESUME;
     case EXIT_EOI: platform_after_eoi(v, x->u.vector); return RESUME;
     case EXIT_TPR:
@@ -142,6 +141,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_XSETBV: return exit_xsetbv(v);
     case EXIT_NOP: return RESUME_NEXT;
     case EXIT_RDPMC: return exit_refuse(v);
+    case EXIT_FETCH: /* nothing is there: the bus reads as ones, and FFH FFH is #UD */
     case EXIT_VMX_INSN: return exit_undefined(v);
     case EXIT_NMI: return exit_nmi(v);
     case EXIT_ROUSED: return exit_roused(v);
@@ -152,6 +152,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_ENTRY_FAILED: return exit_crash(v, "its state cannot be entered");
     case EXIT_CPUID: /* those have their own functions */
     case EXIT_PIO:
+    case EXIT_MMIO:
     case EXIT_RDMSR:
     case EXIT_WRMSR:
     case EXIT_VMCALL:

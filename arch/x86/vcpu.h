@@ -46,6 +46,7 @@ enum exit_kind {
     EXIT_PIO,        /* IN/OUT, not string; `pio` */
     EXIT_PIO_STRING, /* INS/OUTS; `pio` */
     EXIT_MMIO,       /* access to guest-physical memory that is not mapped; `mmio` */
+    EXIT_FETCH,      /* the same, but of an instruction */
     EXIT_APIC_WRITE, /* the hardware stored a write in the virtual-APIC page; `apic_offset` */
     EXIT_EOI,        /* the hardware ended an interrupt that was level-triggered; `vector` */
     EXIT_TPR,        /* TPR went below the threshold */
@@ -103,7 +104,6 @@ struct vcpu_exit {
         struct {
             uint64_t gpa;
             bool write;
-            bool fetch;
         } mmio;
         struct {
             uint8_t vector;
@@ -315,6 +315,9 @@ void vcpu_run(struct vcpu_arch *a);
  *
  * vcpu_handle_cpuid() and so on: an exit by that instruction; the answer is what happens next.
  *   port, size  of IN and OUT, not of their string forms; 1, 2 or 4 bytes
+ * vcpu_handle_mmio(): EXIT_MMIO.
+ *   gpa, write  of the first byte that is not mapped; it was, or was also, to be written
+ *   rip         the guest's
  * vcpu_handle_undefined(): EXIT_VMCALL.
  * vcpu_handle_deadline(): EXIT_DEADLINE.
  * vcpu_handle_exit(): every other exit.
@@ -325,6 +328,7 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
+enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write);
 enum outcome vcpu_handle_undefined(struct vcpu_arch *a);
 enum outcome vcpu_handle_deadline(struct vcpu_arch *a);
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
@@ -422,6 +426,14 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 
 /* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
+
+/*
+ * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR3,
+ * CR4, IA32_EFER, CS's base and access rights, the CPL; and RIP.
+ */
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s);
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a);
 
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);

@@ -241,6 +241,8 @@ static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
         return vcpu_handle_in(a, x->u.pio.port, x->u.pio.size);
     if (x->kind == EXIT_PIO)
         return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
+    if (x->kind == EXIT_MMIO)
+        return vcpu_handle_mmio(a, x->u.mmio.gpa, vcpu_fake.state.rip, x->u.mmio.write);
     if (x->kind == EXIT_VMCALL)
         return vcpu_handle_undefined(a);
     if (x->kind == EXIT_DEADLINE)
@@ -358,6 +360,21 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
 {
     (void)a;
     *out = vcpu_fake.state;
+}
+
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    const struct vcpu_state *now = &vcpu_fake.state;
+
+    (void)a;
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->rip == s->rip && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
+           now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.cr3;
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)

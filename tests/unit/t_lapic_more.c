@@ -233,6 +233,17 @@ static void test_after_write_is_a_write(void **state)
 /* Everything that the hardware may answer from the page by itself: not PPR, EOI, current count. */
 static void assert_page_is_right(struct lapic *l, const uint32_t *page)
 {
+    unsigned errors = l->errors;
+
+    for (unsigned offset = 0; offset < LAPIC_SIZE; offset++) {
+        if (!lapic_is_in_page(offset))
+            continue;
+        assert_true(offset >= 0x020 && offset < 0x400 && offset % 16 == 0);
+        assert_int_equal(lapic_read_page(l, offset), lapic_read(l, offset, 0));
+    }
+    for (uint64_t now = 0; now < 1000; now += 333)
+        assert_int_equal(lapic_count(l, now), lapic_read(l, LAPIC_COUNT_OFFSET, now));
+    assert_int_equal(l->errors, errors); /* there is each of these registers */
     for (unsigned reg = 0x020; reg < 0x400; reg += 16) {
         if (reg != 0x0a0 && reg != EOI && reg != 0x390)
             assert_int_equal(page[reg / 4], lapic_read(l, reg, 0));

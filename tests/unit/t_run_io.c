@@ -1055,11 +1055,9 @@ static void test_mmio_64_bit_mode_uses_its_registers(void **state)
 
 static void test_mmio_fetch_is_undefined_opcode(void **state)
 {
-    struct vcpu_exit x = {.kind = EXIT_MMIO};
+    struct vcpu_exit x = {.kind = EXIT_FETCH};
 
     (void)state;
-    x.u.mmio.gpa = LAPIC;
-    x.u.mmio.fetch = true;
     assert_true(small_vm_exit(&x));
     small_vm_expect(EVENT_EXCEPTION, VECTOR_UD);
 }

@@ -285,6 +285,8 @@ static inline enum outcome handle_host_irq(struct vcpu_arch *a)
     return vcpu_handle_deadline(a);
 }
 
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason);
+
 static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 {
     uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
@@ -330,34 +332,65 @@ static void decode_cr(struct vcpu_exit *x)
  * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
  * help.
  */
+static inline bool is_in_delivery(void)
+{
+    return (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0;
+}
+
 static void decode_ept_violation(struct vcpu_exit *x)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    bool is_fetch = (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) == (QUAL_EPT_FINAL | QUAL_EPT_FETCH);
 
-    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
-        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
-        x->kind = EXIT_UNKNOWN;
-        return;
-    }
-    if (q & QUAL_EPT_NMI_IRET)
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
-    x->kind = EXIT_MMIO;
-    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
-    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
-    x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
+    x->kind = is_fetch && !is_in_delivery() ? EXIT_FETCH : EXIT_UNKNOWN;
 }
+
+static inline enum outcome handle_data_access(struct vcpu_arch *a, uint64_t q)
+{
+    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), vmread(VMCS_GUEST_RIP),
+                            (q & QUAL_EPT_WRITE) != 0);
+}
+
+static NOINLINE enum outcome handle_rare_violation(struct vcpu_arch *a, uint64_t q)
+{
+    if ((q & QUAL_EPT_NMI_IRET) != 0)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
+    if (is_in_delivery() || (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) != QUAL_EPT_FINAL)
+        return handle_other(a, REASON_EPT_VIOLATION);
+    return handle_data_access(a, q);
+}
+
+static inline enum outcome handle_ept_violation(struct vcpu_arch *a)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+
+    if (UNLIKELY((q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH | QUAL_EPT_NMI_IRET)) != QUAL_EPT_FINAL ||
+                 is_in_delivery()))
+        return handle_rare_violation(a, q);
+    return handle_data_access(a, q);
+}
+
+#define APIC_ACCESS_WRITE 1
+#define APIC_ACCESS_FETCH 2
 
 /* An access that the hardware did not answer from the virtual-APIC page; event delivery as above.
  */
 static void decode_apic_access(struct vcpu_exit *x)
 {
+    uint64_t type = field_get(vmread(VMCS_EXIT_QUALIFICATION), QUAL_APIC_TYPE);
+
+    x->kind = type == APIC_ACCESS_FETCH ? EXIT_FETCH : EXIT_UNKNOWN;
+}
+
+static inline enum outcome handle_apic_access(struct vcpu_arch *a)
+{
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
     uint64_t type = field_get(q, QUAL_APIC_TYPE);
 
-    x->kind = type <= 2 ? EXIT_MMIO : EXIT_UNKNOWN;
-    x->u.mmio.gpa = APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET);
-    x->u.mmio.write = type == 1;
-    x->u.mmio.fetch = type == 2;
+    if (UNLIKELY(type > APIC_ACCESS_WRITE))
+        return handle_other(a, REASON_APIC_ACCESS);
+    return vcpu_handle_mmio(a, APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET), vmread(VMCS_GUEST_RIP),
+                            type == APIC_ACCESS_WRITE);
 }
 
 /* What was being delivered when the exception came is lost unless it is delivered again. */
@@ -538,9 +571,18 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
         end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
+/* Here RF is always set: the exit came before the instruction, as a fault does. */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    skip(a, len);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+
+    advance(len);
+    vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    if (UNLIKELY((rflags & RFLAGS_TF) != 0))
+        end_instruction(a);
+    else if (UNLIKELY((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) !=
+                      0))
+        end_instruction(a);
 }
 
 /*
@@ -570,6 +612,10 @@ static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
             return vcpu_handle_wrmsr(a);
         if (reason == REASON_RDMSR)
             return vcpu_handle_rdmsr(a);
+        if (reason == REASON_EPT_VIOLATION)
+            return handle_ept_violation(a);
+        if (reason == REASON_APIC_ACCESS)
+            return handle_apic_access(a);
     } else {
         if (reason == REASON_IO)
             return handle_io(a);
@@ -752,6 +798,33 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
         .cs_access = (uint32_t)vmread(VMCS_GUEST_CS_ACCESS),
         .cpl = (uint8_t)(vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3),
     };
+}
+
+/* One after the other: the first that differs decides. */
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    (void)a;
+    if (UNLIKELY(vmread(VMCS_GUEST_RIP) != s->rip))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR3) != s->cr3))
+        return false;
+    if (UNLIKELY((uint32_t)vmread(VMCS_GUEST_CS_ACCESS) != s->cs_access))
+        return false;
+    if (UNLIKELY((vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) != s->cpl))
+        return false;
+    if (UNLIKELY(((vmread(VMCS_GUEST_CR0) ^ s->cr0) & CR0_PG) != 0))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR4) != s->cr4))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_EFER) != s->efer))
+        return false;
+    return vmread(VMCS_GUEST_CS_BASE) == s->cs_base;
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_CR3);
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)
