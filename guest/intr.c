@@ -22,12 +22,8 @@ static bool prepare_extint(struct vcpu *v)
 {
     if (!platform_extint_waiting(v))
         return false;
-    if (vcpu_can_take_irq(&v->arch)) {
-        int vector = platform_extint_ack(v);
-
-        if (vector >= 0) /* another core may have masked what was waiting */
-            vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
-    }
+    if (vcpu_can_take_irq(&v->arch))
+        vcpu_inject(&v->arch, EVENT_EXTERNAL, platform_extint_ack(v));
     return platform_extint_waiting(v);
 }
 

@@ -51,10 +51,10 @@ void platform_requests(struct vcpu *v, uint32_t requests);
 
 /*
  * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
- * failed. The vector of what the vCPU should take now, acknowledged; -1: none.
+ * failed. The second gives the vector of what waits, acknowledged: ask the first before.
  */
 bool platform_extint_waiting(const struct vcpu *v);
-int platform_extint_ack(struct vcpu *v);
+uint8_t platform_extint_ack(struct vcpu *v);
 
 /*
  * What follows is for the device accesses of guest/port.c; vm->lock is held.
