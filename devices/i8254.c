@@ -583,8 +583,8 @@ static bool counts_ok(const struct i8254_channel *c)
 {
     uint32_t least = c->loaded && is_periodic(c) ? 2 : 1;
 
-    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
-           c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
+    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX &&
+           c->reload >= 1 && c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
            (c->control & CONTROL_RW) != 0;
 }
 

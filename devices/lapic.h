@@ -261,7 +261,8 @@ static inline bool lapic_extint_enabled(const struct lapic *l)
     return (l->lvt[LAPIC_LVT_LINT0] & (LAPIC_LVT_MASK | LAPIC_LVT_DELIVERY)) == LAPIC_LVT_EXTINT;
 }
 
-/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level. */
+/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level.
+ */
 static inline void lapic_set_extint(struct lapic *l, bool level)
 {
     l->lint[0] = level;

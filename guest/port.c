@@ -73,7 +73,7 @@ static inline enum port_device port_device(const struct vm *vm, uint16_t port)
     return PORT_NONE;
 }
 
-/* --- devices behind ports; the lock is held ---------------------------------------------------- */
+/* --- devices behind ports; the lock is held --------------------------------------------------- */
 
 static uint32_t all_ones(unsigned size)
 {
