@@ -21,12 +21,8 @@ static NOINLINE unsigned prepare_others(struct vcpu *v)
         v->nmi_pending = false;
         vcpu_inject(a, EVENT_NMI, VECTOR_NMI);
     }
-    if (platform_extint_waiting(v) && vcpu_can_take_irq(a)) {
-        int vector = platform_extint_ack(v);
-
-        if (vector >= 0) /* another core may have masked what was waiting */
-            vcpu_inject(a, EVENT_EXTERNAL, (uint8_t)vector);
-    }
+    if (platform_extint_waiting(v) && vcpu_can_take_irq(a))
+        vcpu_inject(a, EVENT_EXTERNAL, platform_extint_ack(v));
     return (v->nmi_pending ? VCPU_WINDOW_NMI : 0) |
            (platform_extint_waiting(v) ? VCPU_WINDOW_IRQ : 0);
 }

@@ -124,28 +124,28 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     lapic_changed(v);
 }
 
-static int i8259_take(struct vcpu *v)
+static uint8_t i8259_take(struct vcpu *v)
 {
     struct vm *vm = v->vm;
 
     v->extint_pending = false;
     spin_lock(&vm->lock);
-    int vector = i8259_ack(&vm->i8259);
+    uint8_t vector = i8259_ack(&vm->i8259);
 
     platform_i8259_changed(v);
     spin_unlock(&vm->lock);
     return vector;
 }
 
-int platform_extint_ack(struct vcpu *v)
+uint8_t platform_extint_ack(struct vcpu *v)
 {
-    int vector = v->lost_irq;
+    uint8_t vector = v->lost_irq;
 
     if (vector != 0) {
         v->lost_irq = 0;
         return vector;
     }
-    return platform_i8259_waiting(v) ? i8259_take(v) : -1;
+    return i8259_take(v);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */

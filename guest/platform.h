@@ -59,14 +59,14 @@ static inline bool platform_i8259_waiting(const struct vcpu *v)
 
 /*
  * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
- * failed. The vector of what the vCPU should take now, acknowledged; -1: none.
+ * failed. The second gives the vector of what waits, acknowledged: ask the first before.
  */
 static inline bool platform_extint_waiting(const struct vcpu *v)
 {
     return v->lost_irq != 0 || platform_i8259_waiting(v);
 }
 
-int platform_extint_ack(struct vcpu *v);
+uint8_t platform_extint_ack(struct vcpu *v);
 
 /*
  * What follows is for the device accesses of guest/port.c; vm->lock is held.
