@@ -36,7 +36,9 @@ endif
 FREESTANDING := -std=c11 -O2 -g -ffreestanding -fno-pie -fno-common -fno-strict-aliasing \
                 -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
                 -mgeneral-regs-only -mno-red-zone -ffile-prefix-map=$(CURDIR)=. -I.
-CFLAGS   := $(FREESTANDING) -mcmodel=kernel -fno-jump-tables $(WARNINGS)
+# Without vector registers the stack needs no 16-byte alignment.
+STACK_ALIGNMENT := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
+CFLAGS   := $(FREESTANDING) $(STACK_ALIGNMENT) -mcmodel=kernel -fno-jump-tables $(WARNINGS)
 LDFLAGS  := -nostdlib -static -z max-page-size=4096 --fatal-warnings --build-id=none
 HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Wall -Wextra
 
@@ -186,6 +188,10 @@ $(GUESTS)/%.elf: $(GUESTS)/%.c.o $(GUEST_LIB) tests/guest/guest.ld
 
 $(GUESTS)/selftest.elf: $(GUESTS)/selftest_cpu.c.o
 
+# The benchmarks also run on a bare machine: GRUB enters them by a Multiboot header.
+$(GUESTS)/bench.elf: $(addprefix $(GUESTS)/,$(addsuffix .o,bench_print.c bench_insn.c bench_irq.c bench_memory.c bench_timer.c \
+                       bench_smp.c bench_entry.S devtest/multiboot.S))
+
 # The device test: loaded as a guest, and by GRUB or QEMU on a bare machine.
 DEVTEST := $(patsubst tests/guests/%,$(GUESTS)/devtest/%.o,$(sort $(wildcard tests/guests/*.[cS])))
 
@@ -206,7 +212,8 @@ $(GUESTS)/bulkhead.elf: $(OBJECTS) $(GUESTS)/exitcode.bin tests/config/exitcode.
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/exitcode.yaml build/exitcode/bulkhead.elf
 	$(Q)$(OBJCOPY) --strip-all build/exitcode/bulkhead.elf $@
 
-build/devtest/bare.iso: $(GUESTS)/devtest.bin scripts/mkiso
+# A guest program on the bare machine.
+build/%/bare.iso: $(GUESTS)/%.bin scripts/mkiso
 	@mkdir -p $(@D)
 	$(Q)GRUB_FIRST="$$(printf 'multiboot /boot/bulkhead.elf\nboot')" GRUB_MODULES=multiboot scripts/mkiso $< $@
 
@@ -248,15 +255,54 @@ build/vmlinuz.timed: scripts/time_kernel | $(SETUP)
 
 $(GUESTS)/linux_tsc: tests/guest/linux_tsc.c | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -O2 -Wall -Wextra -Werror -static -nostdlib -fno-stack-protector -Wl,--build-id=none -o $@ $<
+	$(Q)$(CC) -O2 -ffreestanding -fno-tree-loop-distribute-patterns -Wall -Wextra -Werror -static -nostdlib -fno-stack-protector -I. -Wl,--build-id=none -o $@ $<
 
 build/initramfs.timed.cpio.gz: $(GUESTS)/linux_tsc scripts/mkinitramfs
 	$(Q)scripts/mkinitramfs $@ $<
 
-build/bare/bulkhead.iso: build/vmlinuz.timed build/initramfs.timed.cpio.gz scripts/mkiso
+# The same, after some work (tests/guest/linux_loops).
+build/initramfs.loops.cpio.gz: tests/guest/linux_loops $(GUESTS)/linux_tsc scripts/mkinitramfs
+	$(Q)scripts/mkinitramfs $@ $(filter-out scripts/%,$^)
+
+build/bare/bulkhead.iso: build/initramfs.timed.cpio.gz
+build/bare-loops/bulkhead.iso: build/initramfs.loops.cpio.gz
+build/bare/bulkhead.iso build/bare-loops/bulkhead.iso: build/vmlinuz.timed scripts/mkiso
 	@mkdir -p $(@D)
 	@echo "  iso   $@"
-	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed build/initramfs.timed.cpio.gz $@
+	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed $(filter %.cpio.gz,$^) $@
+
+# Guests under Linux's KVM, the peer to measure with: build/kvm-NAME has the flat guest
+# tests/guest/NAME.c, or, if there is none, a Linux with build/initramfs.NAME.cpio.gz.
+VMM_SOURCES := tests/kvm/vmm.c $(addprefix devices/,ns16550.c mc146818.c acpi_pm.c pci_host.c) \
+               guest/acpi_tables.c guest/load_linux.c
+VMM_OBJECTS := $(patsubst %.c,build/obj-vmm/%.o,$(VMM_SOURCES))
+KVM_PARTS   := build/obj-vmm/vmm tests/kvm/start scripts/mkinitramfs
+MAKE_KVM     = scripts/mkinitramfs $@ tests/kvm/start -- build/obj-vmm/vmm \
+               $(addprefix $(DEPS)/kvm/,irqbypass.ko kvm.ko kvm-intel.ko)
+
+build/obj-vmm/%.o: %.c | $(SETUP)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu11 -O2 -I. -Wall -Wextra -Werror -MMD -MP -c $< -o $@
+
+build/obj-vmm/vmm: $(VMM_OBJECTS) $(OBJ)/guest/dsdt.S.o
+	$(Q)gcc -static -o $@ $^
+
+build/kvm-%/initramfs.gz: $(GUESTS)/%.bin $(KVM_PARTS)
+	@mkdir -p $(@D)
+	$(Q)$(MAKE_KVM) $<
+
+build/kvm-%/initramfs.gz: build/vmlinuz.timed build/initramfs.%.cpio.gz $(KVM_PARTS)
+	@mkdir -p $(@D)
+	$(Q)$(MAKE_KVM) $(wordlist 1,2,$^)
+
+# The host gets the TSC's frequency told, which the emulator's CPUID does not say truly
+# (DEFAULT_IPS of scripts/machine.py), and goes without mitigations: the peer at its best.
+build/kvm-%/bulkhead.iso: build/kvm-%/initramfs.gz scripts/mkiso
+	@echo "  iso   $@"
+	$(Q)LINUX_CMDLINE="console=ttyS0 quiet mitigations=off tsc_early_khz=50000" scripts/mkiso --linux $(DEPS)/vmlinuz $< $@
+
+.PRECIOUS: build/kvm-%/initramfs.gz $(GUESTS)/%.bin
+-include $(VMM_OBJECTS:.o=.d)
 
 .PRECIOUS: $(GUESTS)/%.o $(GUESTS)/%.elf $(GUESTS)/multiboot%.elf
 -include $(wildcard $(GUESTS)/*.d $(GUESTS)/devtest/*.d)
@@ -274,10 +320,10 @@ usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; sho
 
 UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
 
-# Compiled once for all tests, each with its own dependencies.
+# Compiled once for all tests, each with its own dependencies; with the tests' clock.
 $(UNIT)/obj/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)gcc -Itests/fake/clock $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(UNIT)/obj/boot/efi/%.o $(UNIT)/obj/tests/unit/t_efi.o: HOST_CFLAGS += $(EFI_HEADERS)
 

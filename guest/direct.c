@@ -54,9 +54,9 @@ void direct_hand_on(struct vcpu *v)
             v->direct_levels[vector / 64] |= BIT(vector % 64);
         apic_send_self((uint8_t)vector);
     }
-    v->attention |= vector >= 0;
+    v->arch.attention |= vector >= 0;
     for (unsigned i = 0; i < ARRAY_LEN(v->direct_levels); i++)
-        v->attention |= v->direct_levels[i] != 0;
+        v->arch.attention |= v->direct_levels[i] != 0;
 }
 
 /* The core's own may have an entry more, which the guest does not get. */

@@ -234,19 +234,23 @@ NORETURN void power_off(void)
 
 /* --- traps --- */
 
+void trap_set_entry(unsigned vector, const void *entry)
+{
+    uint64_t offset = (uint64_t)entry;
+
+    guest.idt[vector & 0xff] = (struct idt_gate){
+        .offset_low = (uint16_t)offset,
+        .selector = SEL_CODE,
+        .type = IDT_INTERRUPT,
+        .offset_mid = (uint16_t)(offset >> 16),
+        .offset_high = (uint32_t)(offset >> 32),
+    };
+}
+
 void trap_setup(void)
 {
-    for (unsigned vector = 0; vector < 256; vector++) {
-        uint64_t offset = (uint64_t)trap_stubs[vector];
-
-        guest.idt[vector] = (struct idt_gate){
-            .offset_low = (uint16_t)offset,
-            .selector = SEL_CODE,
-            .type = IDT_INTERRUPT,
-            .offset_mid = (uint16_t)(offset >> 16),
-            .offset_high = (uint32_t)(offset >> 32),
-        };
-    }
+    for (unsigned vector = 0; vector < 256; vector++)
+        trap_set_entry(vector, trap_stubs[vector]);
     cpu_setup(0);
 }
 

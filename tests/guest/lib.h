@@ -56,6 +56,10 @@
 #define PIT_HZ              1193182u
 #define PM_HZ               3579545u
 
+/* CPUID 1, ECX. */
+#define CPUID_X2APIC        BIT32(21)
+#define CPUID_TSC_DEADLINE  BIT32(24)
+
 /* MSRs. */
 #define MSR_FEATURE_CONTROL 0x03au
 #define MSR_APIC_BASE       0x01bu
@@ -285,6 +289,9 @@ struct trap {
 
 /* Load the IDT. Called by start.S before guest_main. */
 void trap_setup(void);
+
+/* From now on a vector enters the program's own code, with IF = 0, and nothing is counted. */
+void trap_set_entry(unsigned vector, const void *entry);
 
 /* Forget the last exception. */
 void trap_clear(void);

@@ -5,6 +5,7 @@ a TSC tick is an instruction and runs repeat to the tick."""
 import re
 
 from support import BIOS, LONG, TREE, Shell, boot, emulator_ticks_now, iso, run, tokens
+import bench_table  # pylint: disable=import-error,wrong-import-order
 import boot_svg  # pylint: disable=import-error,wrong-import-order
 from machine import DEFAULT_IPS, Machine  # pylint: disable=import-error
 
@@ -43,12 +44,29 @@ def report(console):
     }
 
 
-def exit_costs():
-    """Instructions per round trip, by operation, from tests/guest/bench.c."""
-    with boot("bench", BIOS, cpus=1) as machine:
-        machine.wait_end(LONG)
-        found = re.findall(r"(?m)^\[bench\] bench (\S+) (\d+) min \d+$", machine.console)
-        return {name: int(count) for name, count in found}, report(machine.console)
+def bench_console(config, cpus):
+    """What the benchmarks' guest printed, with everything else on the console."""
+    with boot(config, BIOS, cpus=cpus) as machine:
+        match = machine.expect(r"^\[bench\] bench done$", 2 * LONG)
+        return machine.console[:match.end()]
+
+
+def bench_columns(modes=None, cpus=1):
+    """The benchmarks' rows under Bulkhead by mode (scripts/bench_table.py)."""
+    modes = modes or bench_table.MODES
+    return {mode: bench_table.parse(bench_console(config, cpus)) for mode, config in modes.items()}
+
+
+def bench_smp_columns():
+    """The same for the rows that need two CPUs."""
+    return bench_columns(bench_table.SMP_MODES, 2)
+
+
+def bench_bare(cpus=1):
+    """The rows on the bare machine."""
+    with Machine(TREE / "build" / "bench" / "bare.iso", firmware=BIOS, cpus=cpus) as machine:
+        machine.expect(r"^bench done$", LONG)
+        return bench_table.parse(machine.console)
 
 
 def linux_boot(config, memory):

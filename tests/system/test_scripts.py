@@ -30,3 +30,6 @@ class Scripts(SystemTest):
 
     def test_boot_picture(self):
         run("python3", "tests/scripts/test_boot_svg.py")
+
+    def test_bench(self):
+        run("python3", "tests/scripts/test_bench.py")
