@@ -301,8 +301,9 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
 
 /*
- * The vCPU does not run any more before the next vcpu_reset. With APICV_DIRECT the core's local APIC,
- * which vcpu_reset gave to the guest, is the hypervisor's again; what was pending there is dropped.
+ * The vCPU does not run any more before the next vcpu_reset. With APICV_DIRECT the core's local
+ * APIC, which vcpu_reset gave to the guest, is the hypervisor's again; what was pending there is
+ * dropped.
  */
 void vcpu_stop(struct vcpu_arch *a);
 

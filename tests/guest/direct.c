@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A loop of 1000 timer interrupts a second, by the local APIC's periodic timer in x2APIC mode: what
- * `apic: direct` is for. Rounds of 3000 ticks; nothing in a round leaves the guest, unless its local
- * APIC does. In odd rounds the CPU halts between two ticks, in even ones it spins. After a round:
- * how far each tick was from where it would have been if all were equally far apart, in TSC ticks.
+ * `apic: direct` is for. Rounds of 3000 ticks; nothing in a round leaves the guest, unless its
+ * local APIC does. In odd rounds the CPU halts between two ticks, in even ones it spins. After a
+ * round: how far each tick was from where it would have been if all were equally far apart, in TSC
+ * ticks.
  *
  * The keys that were typed meanwhile act then: r resets, c crashes, q switches off.
  */
