@@ -6,7 +6,8 @@
  * round: how far each tick was from where it would have been if all were equally far apart, in TSC
  * ticks.
  *
- * The keys that were typed meanwhile act then: r resets, c crashes, q switches off.
+ * The keys that were typed meanwhile act then: r resets, c crashes, q switches off; p polls for
+ * keys, with as many exits as it can, until another one than p comes.
  */
 #include "tests/guest/lib.h"
 
@@ -88,8 +89,25 @@ static void round(unsigned number, uint64_t period, uint32_t count)
                loop.off[TICKS * 99 / 100], loop.off[TICKS - 1]);
 }
 
+static char poll(void)
+{
+    unsigned polls = 0;
+    char key;
+
+    do {
+        con_printf("polls for key %u\n", ++polls);
+        con_flush();
+        while ((inb(PORT_UART + UART_LSR) & LSR_DR) == 0)
+            ;
+        key = (char)inb(PORT_UART + UART_DATA);
+    } while (key == 'p');
+    return key;
+}
+
 static void act(char key)
 {
+    if (key == 'p')
+        key = poll();
     con_printf("key %c\n", key);
     con_flush();
     if (key == 'q')

@@ -6,6 +6,7 @@ from machine import UNREPEATABLE
 from support import BIOS, LONG, SystemTest, beats, boot, exits_now, guest_lines, take_dump
 
 TICKS = 3000  # of a round of tests/guest/direct.c, at 1000 a second
+KEYS = 40
 CONSOLE_KEY = "\x1d"
 DIED = r"^\[bulkhead\] guest {}: crashed 2 times: stays off"
 
@@ -62,6 +63,16 @@ class Direct(TimerLoop):
         self.machine.expect(r"^\[bulkhead\] keyboard: direct\n", LONG)
         before = self.press("x")
         self.assertGreater(exits_now(self.machine, "direct")["nmi"], before.get("nmi", 0))
+
+    def test_2_no_key_is_lost_while_the_hypervisor_runs(self):
+        self.machine.send("p")
+        for number in range(1, KEYS + 1):
+            self.machine.expect(rf"^\[direct\] polls for key {number}\n", LONG)
+            self.machine.send("p" if number < KEYS else "y")
+        self.machine.expect(r"^\[direct\] key y\n", LONG)
+        after = exits_now(self.machine, "direct")
+        self.note(f"{KEYS} keys: {after}")
+        self.assertGreater(after["roused"], 0)
 
     def test_3_the_second_opinion_agrees(self):
         self.agrees("direct", take_dump(self.machine))
