@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A loop of 1000 timer interrupts a second, by the local APIC's periodic timer in x2APIC mode: what
- * `apic: direct` is for. Rounds of 3000 ticks; nothing in a round leaves the guest, unless its local
- * APIC does. In odd rounds the CPU halts between two ticks, in even ones it spins. After a round:
- * how far each tick was from its due moment, in TSC ticks.
+ * `apic: direct` is for. Rounds of 3000 ticks; nothing in a round leaves the guest, unless its
+ * local APIC does. In odd rounds the CPU halts between two ticks, in even ones it spins. After a
+ * round: how far each tick was from where it would have been if all were equally far apart, in TSC
+ * ticks.
  *
- * The keys that were typed meanwhile act then: r resets, c crashes, q switches off.
+ * The keys that were typed meanwhile act then: r resets, c crashes, q switches off; p polls for
+ * keys, with as many exits as it can, until another one than p comes.
  */
 #include "tests/guest/lib.h"
 
@@ -16,23 +18,27 @@
 #define RESET_NOW   0x06u
 
 static struct {
-    uint64_t due;    /* TSC of the next tick */
-    uint64_t period; /* TSC ticks */
     uint32_t ticks;
-    uint32_t off[TICKS]; /* from the due moment, either way */
+    uint64_t at[TICKS]; /* TSC */
+    uint32_t off[TICKS];
 } loop;
 
 bool irq_hook(unsigned vector)
 {
-    uint64_t now = irq_tsc(vector);
-
-    if (vector != VECTOR_TICK || loop.ticks == TICKS)
-        return false;
-    if (loop.ticks == 0)
-        loop.due = now;
-    loop.off[loop.ticks++] = (uint32_t)(now < loop.due ? loop.due - now : now - loop.due);
-    loop.due += loop.period;
+    if (vector == VECTOR_TICK && loop.ticks < TICKS)
+        loop.at[loop.ticks++] = irq_tsc(vector);
     return false;
+}
+
+static void find_off(void)
+{
+    uint64_t whole = loop.at[TICKS - 1] - loop.at[0];
+
+    for (unsigned i = 0; i < TICKS; i++) {
+        uint64_t due = loop.at[0] + whole * i / (TICKS - 1);
+
+        loop.off[i] = (uint32_t)(loop.at[i] < due ? due - loop.at[i] : loop.at[i] - due);
+    }
 }
 
 static void sort(uint32_t *values, unsigned count)
@@ -65,7 +71,6 @@ static void round(unsigned number, uint64_t period, uint32_t count)
     con_flush();
     irq_disable();
     loop.ticks = 0;
-    loop.period = period;
     begin = rdtsc();
     timer_start(count);
     while (loop.ticks < TICKS) {
@@ -77,14 +82,32 @@ static void round(unsigned number, uint64_t period, uint32_t count)
     end = rdtsc();
     irq_disable();
     lapic_write(LAPIC_TMICT, 0);
+    find_off();
     sort(loop.off, TICKS);
     con_printf("round %u: %u ticks in %lu periods, off by p50 %u p99 %u max %u TSC ticks\n", number,
                loop.ticks, (end - begin + period / 2) / period, loop.off[TICKS / 2],
                loop.off[TICKS * 99 / 100], loop.off[TICKS - 1]);
 }
 
+static char poll(void)
+{
+    unsigned polls = 0;
+    char key;
+
+    do {
+        con_printf("polls for key %u\n", ++polls);
+        con_flush();
+        while ((inb(PORT_UART + UART_LSR) & LSR_DR) == 0)
+            ;
+        key = (char)inb(PORT_UART + UART_DATA);
+    } while (key == 'p');
+    return key;
+}
+
 static void act(char key)
 {
+    if (key == 'p')
+        key = poll();
     con_printf("key %c\n", key);
     con_flush();
     if (key == 'q')

@@ -89,6 +89,12 @@ def emulator_ticks_now(machine):
     raise AssertionError("Bochs did not note a signal")
 
 
+def exits_now(machine, name):
+    """The exits of a guest with one vCPU by kind, as the console tells them."""
+    machine.send("\x1d?")
+    return tokens(machine.expect(rf"^\[bulkhead\] guest {name}: exits: (.*)\n", LONG)[1])
+
+
 class SystemTest(unittest.TestCase):
     """A test that may use a machine. `cost`, in seconds, lets long jobs start first."""
 

@@ -3,17 +3,12 @@
 still has the core, and each life begins with a fresh local APIC."""
 
 from machine import UNREPEATABLE
-from support import BIOS, LONG, SystemTest, beats, boot, guest_lines, take_dump, tokens
+from support import BIOS, LONG, SystemTest, beats, boot, exits_now, guest_lines, take_dump
 
 TICKS = 3000  # of a round of tests/guest/direct.c, at 1000 a second
+KEYS = 40
 CONSOLE_KEY = "\x1d"
 DIED = r"^\[bulkhead\] guest {}: crashed 2 times: stays off"
-
-
-def exits(machine, name="direct"):
-    """The exits of a guest by kind, as the console tells them now."""
-    machine.send(f"{CONSOLE_KEY}?")
-    return tokens(machine.expect(rf"^\[bulkhead\] guest {name}: exits: (.*)\n", LONG)[1])
 
 
 class TimerLoop(SystemTest):
@@ -23,10 +18,10 @@ class TimerLoop(SystemTest):
         """(exits at its begin, exits a second or more later, the line of its end)."""
         machine = self.machine
         machine.expect(rf"^\[direct\] round {number}: {TICKS} ticks begin\n", LONG)
-        before = exits(machine)
+        before = exits_now(machine, "direct")
         first = beats(machine.console)[-1] if beats(machine.console) else 0
         machine.expect(rf"^\[heartbeat\] beat {first + 2}: .*\n", LONG)
-        after = exits(machine)
+        after = exits_now(machine, "direct")
         self.assertNotIn(f"round {number}: {TICKS} ticks in", machine.console.rpartition("ticks begin")[2])
         end = machine.expect(rf"^\[direct\] round {number}: {TICKS} ticks in (\d+) periods, off by "
                              r"p50 (\d+) p99 (\d+) max (\d+) TSC ticks\n", LONG)
@@ -51,7 +46,7 @@ class Direct(TimerLoop):
     def press(self, key):
         """A key in the middle of a round, which is acted on at its end."""
         self.machine.expect(rf"^\[direct\] round \d+: {TICKS} ticks begin\n", LONG)
-        before = exits(self.machine)
+        before = exits_now(self.machine, "direct")
         self.machine.send(key)
         self.machine.expect(rf"^\[direct\] key {key}\n", LONG)
         return before
@@ -67,7 +62,17 @@ class Direct(TimerLoop):
         self.machine.send(f"{CONSOLE_KEY}2")
         self.machine.expect(r"^\[bulkhead\] keyboard: direct\n", LONG)
         before = self.press("x")
-        self.assertGreater(exits(self.machine)["nmi"], before.get("nmi", 0))
+        self.assertGreater(exits_now(self.machine, "direct")["nmi"], before.get("nmi", 0))
+
+    def test_2_no_key_is_lost_while_the_hypervisor_runs(self):
+        self.machine.send("p")
+        for number in range(1, KEYS + 1):
+            self.machine.expect(rf"^\[direct\] polls for key {number}\n", LONG)
+            self.machine.send("p" if number < KEYS else "y")
+        self.machine.expect(r"^\[direct\] key y\n", LONG)
+        after = exits_now(self.machine, "direct")
+        self.note(f"{KEYS} keys: {after}")
+        self.assertGreater(after["roused"], 0)
 
     def test_3_the_second_opinion_agrees(self):
         self.agrees("direct", take_dump(self.machine))
@@ -116,9 +121,9 @@ class Hostile(SystemTest):
 
     def test_1_a_core_that_takes_no_interrupt_answers(self):
         self.machine.expect(r"^\[spinner\] spins, interrupts off\n", LONG)
-        before = exits(self.machine, "spinner")
+        before = exits_now(self.machine, "spinner")
         self.agrees("direct-hostile", take_dump(self.machine))
-        self.assertGreater(exits(self.machine, "spinner")["nmi"], before.get("nmi", 0))
+        self.assertGreater(exits_now(self.machine, "spinner")["nmi"], before.get("nmi", 0))
 
     def test_2_the_watchdog_ends_both_in_both_lives(self):
         left = ["spinner", "storm"]

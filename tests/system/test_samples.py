@@ -3,7 +3,7 @@
 
 import re
 
-from support import BIOS, LONG, Shell, SystemTest, guest_lines, take_dump
+from support import BIOS, LONG, Shell, SystemTest, exits_now, guest_lines, take_dump
 
 SECOND = re.compile(r"second (\d+): (\d+) cycles, latest (\d+) us late, (\d+) overruns; "
                     r"speed (\d+) of (\d+) rpm$")
@@ -109,6 +109,16 @@ class RealTime(Servo):
         self.machine.expect(rf"^\[servo\] second {last + SECONDS + 1}: .* rpm\n", LONG)
         # The one in between may have begun while Linux still started.
         self.check_seconds(self.machine, "servo", last + 2)
+
+    def test_servo_exits_to_print_only(self):
+        before = exits_now(self.machine, "servo")
+        last = int(self.machine.expect(r"^\[servo\] second (\d+): .* rpm\n", LONG)[1])
+        self.machine.expect(rf"^\[servo\] second {last + SECONDS}: .* rpm\n", LONG)
+        after = exits_now(self.machine, "servo")
+        more = {kind: after[kind] - before.get(kind, 0) for kind in after}
+        self.note(f"exits of the servo in {SECONDS} s or more: {more}")
+        self.assertEqual({kind for kind, count in more.items() if count > 0} - {"nmi"}, {"pio"})
+        self.assertLess(more.get("nmi", 0), 20)
 
     def test_second_opinion_agrees(self):
         self.agrees("rt", take_dump(self.machine))
