@@ -91,6 +91,12 @@ __attribute__((noreturn)) static void die(const char *what)
     exit(1);
 }
 
+__attribute__((noreturn)) static void refuse(const char *sentence)
+{
+    printf("vmm: %s\n", sentence);
+    exit(1);
+}
+
 /* An ioctl that has to succeed. */
 static int request(int fd, unsigned long number, const void *argument, const char *name)
 {
@@ -423,10 +429,10 @@ static void make_tables(struct vm *vm)
 
     if (acpi_tables_build(vm->memory + ACPI_AREA_GPA, ACPI_AREA_SIZE, ACPI_AREA_GPA, &guest,
                           dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml)) != OK)
-        die("ACPI tables");
+        refuse("no ACPI tables for so many vCPUs");
 }
 
-/* A flat segment: type 11 is code, 3 is data; `large` is L for code in 64-bit mode, else D or B. */
+/* A flat segment: type 11 is code, 3 is data. L is for code in 64-bit mode, else it is D or B. */
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool is_64bit)
 {
     return (struct kvm_segment){.limit = UINT32_MAX,
@@ -456,7 +462,7 @@ static void start_flat(struct vm *vm, const char *path)
     struct kvm_sregs s;
 
     if (!gmem_write(vm, FLAT_GPA, image.bytes, image.len))
-        die("the image does not fit");
+        refuse("the image does not fit");
     (void)madvise(vm->memory + SMALL_PAGES_GPA, PAGE_2M, MADV_NOHUGEPAGE);
     REQUEST(vm->vcpu[0].fd, KVM_GET_SREGS, &s);
     s.cr0 = CR0_PE_ET_NE;
@@ -474,7 +480,7 @@ static void start_linux(struct vm *vm, const char *kernel, const char *initrd, c
 
     if (linux_check(&guest.kernel, guest.initrd.len, vm->memory_len, cmdline, &layout, &problem) ||
         linux_load(vm, &guest, &layout, ACPI_AREA_GPA, &entry))
-        die(problem != NULL ? problem : "Linux");
+        refuse(problem != NULL ? problem : "the guest's memory is too small");
     REQUEST(vm->vcpu[0].fd, KVM_GET_SREGS, &s);
     s.cr0 = entry.cr0;
     s.cr3 = entry.cr3;
