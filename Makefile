@@ -36,7 +36,9 @@ endif
 FREESTANDING := -std=c11 -O2 -g -ffreestanding -fno-pie -fno-common -fno-strict-aliasing \
                 -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
                 -mgeneral-regs-only -mno-red-zone -ffile-prefix-map=$(CURDIR)=. -I.
-CFLAGS   := $(FREESTANDING) -mcmodel=kernel -fno-jump-tables $(WARNINGS)
+# Without vector registers the stack needs no 16-byte alignment.
+STACK_ALIGNMENT := $(if $(findstring clang,$(CC)),-mstack-alignment=8,-mpreferred-stack-boundary=3)
+CFLAGS   := $(FREESTANDING) $(STACK_ALIGNMENT) -mcmodel=kernel -fno-jump-tables $(WARNINGS)
 LDFLAGS  := -nostdlib -static -z max-page-size=4096 --fatal-warnings --build-id=none
 HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Wall -Wextra
 
@@ -318,10 +320,10 @@ usb: $(OUT)/bulkhead.iso ## write the ISO to a stick: make usb DEV=/dev/sdX; sho
 
 UNIT_TESTS := $(patsubst tests/unit/t_%.c,$(UNIT)/t_%,$(wildcard tests/unit/t_*.c))
 
-# Compiled once for all tests, each with its own dependencies.
+# Compiled once for all tests, each with its own dependencies; with the tests' clock.
 $(UNIT)/obj/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
-	$(Q)gcc $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)gcc -Itests/fake/clock $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(UNIT)/obj/boot/efi/%.o $(UNIT)/obj/tests/unit/t_efi.o: HOST_CFLAGS += $(EFI_HEADERS)
 

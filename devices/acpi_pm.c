@@ -29,15 +29,9 @@
 #define BYTE_CONTROL      4u
 #define BYTE_TIMER        8u
 
-/* `now` of another core may lie a little before the start: the timer does not go below 0. */
-static uint64_t timer_ticks(const struct acpi_pm *p, uint64_t now)
-{
-    return now > p->start ? ratio_ticks(p->clock, now - p->start) : 0;
-}
-
 static void latch_timer_status(struct acpi_pm *p, uint64_t now)
 {
-    uint64_t ticks = timer_ticks(p, now);
+    uint64_t ticks = acpi_pm_ticks(p, now);
 
     if (ticks <= p->seen)
         return;
@@ -64,8 +58,8 @@ static uint8_t read_byte(const struct acpi_pm *p, unsigned offset, uint64_t now)
     case BYTE_STATUS: return (uint8_t)(p->status >> shift);
     case BYTE_ENABLE: return (uint8_t)(p->enable >> shift);
     case BYTE_CONTROL: return (uint8_t)(p->control >> shift);
-    case BYTE_TIMER: return (uint8_t)(timer_ticks(p, now) >> shift);
-    case BYTE_TIMER + 2: return (uint8_t)(timer_ticks(p, now) >> (16 + shift));
+    case BYTE_TIMER: return (uint8_t)(acpi_pm_ticks(p, now) >> shift);
+    case BYTE_TIMER + 2: return (uint8_t)(acpi_pm_ticks(p, now) >> (16 + shift));
     default: return offset < ACPI_PM_BLOCK_LEN ? 0 : 0xff;
     }
 }
@@ -112,7 +106,7 @@ uint32_t acpi_pm_read(struct acpi_pm *p, unsigned offset, unsigned size, uint64_
     uint32_t value = 0;
 
     if (offset == ACPI_PM_TMR && size == 4)
-        return (uint32_t)timer_ticks(p, now);
+        return acpi_pm_timer(p, now);
     acpi_pm_advance(p, now);
     for (unsigned i = 0; i < size && i < 4; i++)
         value |= (uint32_t)read_byte(p, offset + i, now) << (8 * i);
@@ -141,11 +135,6 @@ void acpi_pm_power_button(struct acpi_pm *p)
 bool acpi_pm_sci(const struct acpi_pm *p)
 {
     return (p->status & p->enable) != 0;
-}
-
-uint64_t acpi_pm_deadline(const struct acpi_pm *p)
-{
-    return p->deadline;
 }
 
 void acpi_pm_advance(struct acpi_pm *p, uint64_t now)

@@ -43,7 +43,25 @@ enum acpi_pm_action {
 void acpi_pm_reset(struct acpi_pm *p, uint64_t tsc_hz, uint64_t now);
 
 /*
- * The guest reads ports. Reading the whole timer is one multiplication.
+ * The timer's count at `now`. `now` of another core may lie a little before the start: the timer
+ * does not go below 0.
+ */
+static inline uint64_t acpi_pm_ticks(const struct acpi_pm *p, uint64_t now)
+{
+    return now > p->start ? ratio_ticks(p->clock, now - p->start) : 0;
+}
+
+/*
+ * The guest reads the timer: ACPI_PM_TMR, 4 bytes. That changes nothing, and reads only what
+ * nothing but acpi_pm_reset changes: it needs no lock.
+ */
+static inline uint32_t acpi_pm_timer(const struct acpi_pm *p, uint64_t now)
+{
+    return (uint32_t)acpi_pm_ticks(p, now);
+}
+
+/*
+ * The guest reads ports.
  *   offset  from the start of the block, 0..11
  *   size    1, 2 or 4 bytes; bytes outside the registers read 0 (6, 7) or all ones (beyond 11)
  *   return  the value, in the low bytes
@@ -65,7 +83,10 @@ void acpi_pm_power_button(struct acpi_pm *p);
 bool acpi_pm_sci(const struct acpi_pm *p);
 
 /* When acpi_pm_advance must be called at the latest; TIME_NEVER unless TMR_EN waits for TMR_STS. */
-uint64_t acpi_pm_deadline(const struct acpi_pm *p);
+static inline uint64_t acpi_pm_deadline(const struct acpi_pm *p)
+{
+    return p->deadline;
+}
 
 /* Time has come to `now`: sets TMR_STS if the timer's highest bit has changed. */
 void acpi_pm_advance(struct acpi_pm *p, uint64_t now);

@@ -19,8 +19,7 @@
 
 /* GEN_CONF */
 #define CONF_ENABLE      0x1u /* [0] the counter runs, timers interrupt */
-#define CONF_LEGACY      0x2u /* [1] legacy replacement routes */
-#define CONF_ALL         (CONF_ENABLE | CONF_LEGACY)
+#define CONF_ALL         (CONF_ENABLE | HPET_CONF_LEGACY)
 
 /* Tn_CONF_CAP, low half */
 #define TN_LEVEL         0x0002u /* [1] level triggered */
@@ -248,11 +247,6 @@ void hpet_write(struct hpet *h, unsigned offset, unsigned size, uint64_t value, 
     h->deadline = next_deadline(h, elapsed(h, now));
 }
 
-uint64_t hpet_deadline(const struct hpet *h)
-{
-    return h->deadline;
-}
-
 uint32_t hpet_take_edges(struct hpet *h)
 {
     uint32_t edges = h->edges;
@@ -279,11 +273,6 @@ static unsigned route(const struct hpet_timer *t)
 unsigned hpet_irq(const struct hpet *h, unsigned timer)
 {
     return hpet_legacy(h) && timer < 2 ? 8 * timer : route(&h->timers[timer]);
-}
-
-bool hpet_legacy(const struct hpet *h)
-{
-    return (h->config & CONF_LEGACY) != 0;
 }
 
 bool hpet_ok(const struct hpet *h)

@@ -23,6 +23,8 @@
 /* Periodic interrupts come at most every so many ticks (20 us); faster ones are reported once. */
 #define HPET_MIN_PERIOD 286u
 
+#define HPET_CONF_LEGACY 0x2u /* general configuration [1]: legacy replacement routes */
+
 struct hpet_timer {
     uint32_t config;
     uint64_t comparator;
@@ -57,7 +59,10 @@ uint64_t hpet_read(struct hpet *h, unsigned offset, unsigned size, uint64_t now)
 void hpet_write(struct hpet *h, unsigned offset, unsigned size, uint64_t value, uint64_t now);
 
 /* When hpet_advance must be called at the latest; TIME_NEVER if no interrupt is to come. */
-uint64_t hpet_deadline(const struct hpet *h);
+static inline uint64_t hpet_deadline(const struct hpet *h)
+{
+    return h->deadline;
+}
 
 /* Time has come to `now`. */
 void hpet_advance(struct hpet *h, uint64_t now);
@@ -74,7 +79,10 @@ bool hpet_is_level(const struct hpet *h, unsigned timer);
 unsigned hpet_irq(const struct hpet *h, unsigned timer);
 
 /* Legacy replacement: timers 0 and 1 take the place of the 8254 and of the RTC's interrupt. */
-bool hpet_legacy(const struct hpet *h);
+static inline bool hpet_legacy(const struct hpet *h)
+{
+    return (h->config & HPET_CONF_LEGACY) != 0;
+}
 
 /* The chip's invariant; true after every call above. */
 bool hpet_ok(const struct hpet *h);

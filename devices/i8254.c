@@ -36,22 +36,22 @@
 
 #define COUNT_MAX          65536u /* what a count of 0 stands for */
 
-static unsigned mode(const struct i8254_channel *c)
+static uint8_t mode_of(uint8_t control)
 {
-    unsigned m = (c->control & CONTROL_MODE) >> 1;
+    unsigned m = (control & CONTROL_MODE) >> 1;
 
-    return m > 5 ? m - 4 : m;
+    return (uint8_t)(m > 5 ? m - 4 : m);
 }
 
 static bool is_periodic(const struct i8254_channel *c)
 {
-    return mode(c) == 2 || mode(c) == 3;
+    return (c->mode & 6) == 2;
 }
 
 /* Modes 1 and 5: the gate starts the counter, and its level does not matter. */
 static bool is_triggered(const struct i8254_channel *c)
 {
-    return mode(c) == 1 || mode(c) == 5;
+    return (c->mode & 3) == 1;
 }
 
 static uint32_t modulus(const struct i8254_channel *c)
@@ -67,6 +67,32 @@ static uint16_t bcd_encode(uint32_t n)
 static uint32_t bcd_decode(uint32_t bcd)
 {
     return (bcd >> 12) * 1000 + (bcd >> 8 & 15) * 100 + (bcd >> 4 & 15) * 10 + (bcd & 15);
+}
+
+/* Mode 3 with an odd count has halves of different length. */
+static bool is_plain(const struct i8254_channel *c)
+{
+    return c->counting && c->load_at == TIME_NEVER && !c->latched && !c->status_latched &&
+           (c->control & (CONTROL_RW | CONTROL_BCD)) == CONTROL_RW &&
+           (c->mode != 3 || c->count % 2 == 0);
+}
+
+static uint32_t plain_period(const struct i8254_channel *c)
+{
+    if (!is_plain(c))
+        return 0;
+    if (!is_periodic(c))
+        return COUNT_MAX;
+    return c->mode == 3 ? c->count / 2 : c->count;
+}
+
+/*
+ * Whether the next read will be, as long as there is no write and no load: both set c->plain to 0.
+ */
+static void set_plain(struct i8254_channel *c)
+{
+    c->plain = plain_period(c);
+    c->step = c->mode == 3;
 }
 
 /* Pulses counted from `count` up to `pulse`. */
@@ -90,11 +116,11 @@ static uint32_t counting_element(const struct i8254_channel *c, uint64_t pulse)
 
     if (!c->loaded)
         return c->count % m;
-    if (mode(c) == 2)
+    if (c->mode == 2)
         return (c->count - in_period) % m;
-    if (mode(c) == 3 && in_period < high_half(c->count))
+    if (c->mode == 3 && in_period < high_half(c->count))
         return ((c->count & ~1u) - 2 * in_period) % m;
-    if (mode(c) == 3)
+    if (c->mode == 3)
         return ((c->count & ~1u) - 2 * (in_period - high_half(c->count))) % m;
     return (uint32_t)((c->count + m - e % m) % m);
 }
@@ -108,7 +134,7 @@ static uint16_t read_element(const struct i8254_channel *c, uint64_t pulse)
 
 static bool initial_out(const struct i8254_channel *c)
 {
-    return mode(c) != 0;
+    return c->mode != 0;
 }
 
 static bool out(const struct i8254_channel *c, uint64_t pulse)
@@ -117,7 +143,7 @@ static bool out(const struct i8254_channel *c, uint64_t pulse)
 
     if (!c->loaded)
         return initial_out(c);
-    switch (mode(c)) {
+    switch (c->mode) {
     case 2: return e % c->count != c->count - 1;
     case 3: return e % c->count < high_half(c->count);
     case 4:
@@ -127,31 +153,28 @@ static bool out(const struct i8254_channel *c, uint64_t pulse)
 }
 
 /* Rising edges of OUT in the first `e` pulses after a load. */
-static uint64_t rises_within(const struct i8254_channel *c, uint64_t e)
+static inline uint64_t rises_within(const struct i8254_channel *c, uint64_t e)
 {
-    switch (mode(c)) {
-    case 2:
-    case 3: return e / c->count;
-    case 4:
-    case 5: return e > c->count;
-    }
-    return e >= c->count;
+    if (is_periodic(c))
+        return e / c->count;
+    return c->mode >= 4 ? e > c->count : e >= c->count;
 }
 
 /* Rising edges up to `pulse` that were not reported before. */
-static uint64_t take_rises(struct i8254_channel *c, uint64_t pulse)
+static inline uint64_t take_rises(struct i8254_channel *c, uint64_t pulse)
 {
-    uint64_t all = c->loaded ? rises_within(c, elapsed(c, pulse)) : 0;
-    uint64_t fresh = all - c->rises;
+    uint64_t before = c->rises;
 
-    c->rises = all;
-    return fresh;
+    if (!c->loaded)
+        return 0;
+    c->rises = rises_within(c, elapsed(c, pulse));
+    return c->rises - before;
 }
 
 /* CR to CE at load_at. Mode 3 also loads a new count where OUT falls: that is within a period. */
 static void load(struct i8254_channel *c)
 {
-    bool falls = mode(c) == 3 && c->counting && !out(c, c->load_at);
+    bool falls = c->mode == 3 && c->counting && !out(c, c->load_at);
 
     c->count = is_periodic(c) && c->reload < 2 ? 2 : c->reload;
     c->start = falls ? c->load_at - high_half(c->count) : c->load_at;
@@ -161,18 +184,22 @@ static void load(struct i8254_channel *c)
     c->null_count = false;
     c->loaded = true;
     c->counting = c->gate || is_triggered(c);
+    c->plain = 0;
+}
+
+/* A load has come. */
+static NOINLINE uint64_t settle_load(struct i8254_channel *c, uint64_t pulse)
+{
+    uint64_t rises = c->loaded ? take_rises(c, c->load_at) : 0;
+
+    load(c);
+    return rises + take_rises(c, pulse);
 }
 
 /* Bring the counter up to `pulse`; rising edges since the last time. */
 static uint64_t settle(struct i8254_channel *c, uint64_t pulse)
 {
-    uint64_t rises = 0;
-
-    if (c->load_at <= pulse) {
-        rises = take_rises(c, c->load_at);
-        load(c);
-    }
-    return rises + take_rises(c, pulse);
+    return c->load_at <= pulse ? settle_load(c, pulse) : take_rises(c, pulse);
 }
 
 /* Stop at the present value, with OUT in its initial state; settled. */
@@ -201,19 +228,37 @@ static uint64_t next_rise(const struct i8254_channel *c)
     }
     if (c->rises != 0)
         return TIME_NEVER;
-    return c->start + c->count + (mode(c) >= 4);
+    return c->start + c->count + (c->mode >= 4);
 }
 
-static uint64_t find_deadline(const struct i8254 *p)
+/* The same with a load that comes before it. */
+static NOINLINE uint64_t next_rise_loaded(const struct i8254_channel *c)
 {
-    struct i8254_channel c = p->channel[0];
-    uint64_t pulse = next_rise(&c);
+    struct i8254_channel loaded = *c;
 
-    if (c.load_at < pulse) {
-        (void)settle(&c, c.load_at);
-        pulse = next_rise(&c);
-    }
-    return pulse == TIME_NEVER ? TIME_NEVER : p->epoch + ratio_when(p->clock, pulse);
+    (void)settle(&loaded, c->load_at);
+    return next_rise(&loaded);
+}
+
+/* What the conversions need of the stack is theirs alone. */
+static NOINLINE uint64_t when(const struct i8254 *p, uint64_t pulse)
+{
+    return p->epoch + ratio_when(p->clock, pulse);
+}
+
+static NOINLINE uint64_t pulse_at(const struct i8254 *p, uint64_t now)
+{
+    return ratio_ticks(p->clock, (now > p->now ? now : p->now) - p->epoch);
+}
+
+static inline uint64_t find_deadline(const struct i8254 *p)
+{
+    const struct i8254_channel *c = &p->channel[0];
+    uint64_t pulse = next_rise(c);
+
+    if (UNLIKELY(c->load_at < pulse))
+        pulse = next_rise_loaded(c);
+    return pulse == TIME_NEVER ? TIME_NEVER : when(p, pulse);
 }
 
 /* After a change of counter 0. Edges that are due already are due now. */
@@ -225,33 +270,35 @@ static void set_deadline(struct i8254 *p, uint64_t now)
         p->deadline = now;
 }
 
-static uint64_t pulse_at(const struct i8254 *p, uint64_t now)
+/* Time has come to `now`: p->now and p->pulse. */
+static inline void set_now(struct i8254 *p, uint64_t now)
 {
-    uint64_t pulse = now > p->epoch ? ratio_ticks(p->clock, now - p->epoch) : 0;
-
-    return pulse > p->pulse ? pulse : p->pulse;
+    if (now > p->now)
+        p->now = now;
+    p->pulse = pulse_at(p, p->now);
 }
 
 /* The counter settled at `now`; p->pulse is then that moment. */
 static struct i8254_channel *settled(struct i8254 *p, unsigned channel, uint64_t now)
 {
+    struct i8254_channel *c = &p->channel[channel];
     uint64_t rises;
 
-    p->pulse = pulse_at(p, now);
-    rises = settle(&p->channel[channel], p->pulse);
+    set_now(p, now);
+    rises = settle(c, p->pulse);
     if (channel == 0)
         p->edges += rises;
-    return &p->channel[channel];
+    return c;
 }
 
 uint64_t i8254_advance(struct i8254 *p, uint64_t now)
 {
-    uint64_t edges;
+    uint64_t edges = p->edges;
 
     if (now < p->deadline)
         return 0;
-    (void)settled(p, 0, now);
-    edges = p->edges;
+    set_now(p, now);
+    edges += settle(&p->channel[0], p->pulse);
     p->edges = 0;
     p->deadline = find_deadline(p);
     return edges;
@@ -298,10 +345,11 @@ static void write_control(struct i8254 *p, unsigned channel, uint8_t value, uint
 
     stop(c, p->pulse);
     c->control = value & CONTROL_STORED;
+    c->mode = mode_of(value);
     c->reload = modulus(c);
     c->load_at = TIME_NEVER;
     c->write_high = false;
-    c->read_high = false;
+    c->read_at = 0;
     c->latched = false;
     c->status_latched = false;
     c->armed = false;
@@ -337,7 +385,7 @@ static uint64_t load_time(const struct i8254_channel *c, uint64_t pulse)
     if (!is_periodic(c) || !c->counting)
         return pulse + 1;
     in_period = elapsed(c, pulse) % c->count;
-    if (mode(c) == 3 && in_period < high_half(c->count))
+    if (c->mode == 3 && in_period < high_half(c->count))
         return pulse + high_half(c->count) - in_period;
     return pulse + c->count - in_period;
 }
@@ -358,7 +406,7 @@ static void write_count(struct i8254 *p, unsigned channel, uint8_t value, uint64
 {
     struct i8254_channel *c = settled(p, channel, now);
 
-    if (mode(c) == 0) {
+    if (c->mode == 0) {
         stop(c, p->pulse);
         c->load_at = TIME_NEVER;
     }
@@ -381,7 +429,7 @@ static uint8_t read_count(struct i8254 *p, unsigned channel, uint64_t now)
 {
     struct i8254_channel *c = settled(p, channel, now);
     uint16_t value = c->latched ? c->latch : read_element(c, p->pulse);
-    bool high = c->read_high || (c->control & CONTROL_RW) == RW_HIGH;
+    unsigned at = (c->control & CONTROL_RW) == RW_HIGH ? 8 : c->read_at;
     bool two_bytes = (c->control & CONTROL_RW) == CONTROL_RW;
 
     if (c->status_latched) {
@@ -389,10 +437,10 @@ static uint8_t read_count(struct i8254 *p, unsigned channel, uint64_t now)
         return c->status;
     }
     if (two_bytes)
-        c->read_high = !c->read_high;
-    if (!c->read_high)
+        c->read_at ^= 8;
+    if (c->read_at == 0)
         c->latched = false;
-    return (uint8_t)(high ? value >> 8 : value);
+    return (uint8_t)(value >> at);
 }
 
 /* "Gate": stops modes 0 and 4, stops and restarts 2 and 3, starts 1 and 5; settled. */
@@ -445,7 +493,7 @@ static uint8_t read_nmi_status(struct i8254 *p, uint64_t now)
                      (out(c, p->pulse) ? NMI_OUT_2 : 0u));
 }
 
-uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
+static uint8_t read_register(struct i8254 *p, uint16_t port, uint64_t now)
 {
     switch (port) {
     case I8254_COUNTER_0:
@@ -456,7 +504,17 @@ uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
     return 0xff;
 }
 
-void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
+/* The next read of the same counter may be a plain one. */
+uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now)
+{
+    uint8_t value = read_register(p, port, now);
+
+    if (port <= I8254_COUNTER_2)
+        set_plain(&p->channel[port - I8254_COUNTER_0]);
+    return value;
+}
+
+static void write_register(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
 {
     switch (port) {
     case I8254_COUNTER_0:
@@ -465,6 +523,13 @@ void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
     case I8254_CONTROL: write_command(p, value, now); break;
     case I8254_NMI_STATUS: write_nmi_control(p, value, now); break;
     }
+}
+
+void i8254_write(struct i8254 *p, uint16_t port, uint8_t value, uint64_t now)
+{
+    for (unsigned i = 0; i < I8254_CHANNELS; i++)
+        p->channel[i].plain = 0; /* may not be any longer */
+    write_register(p, port, value, now);
 }
 
 bool i8254_out(const struct i8254 *p, unsigned channel, uint64_t now)
@@ -485,6 +550,7 @@ static void reset_channel(struct i8254_channel *c, uint8_t control, uint32_t cou
         .count = count,
         .reload = count,
         .control = control,
+        .mode = mode_of(control),
         .armed = running,
         .null_count = !running,
         .loaded = running,
@@ -498,6 +564,7 @@ void i8254_reset(struct i8254 *p, uint64_t tsc_hz, uint64_t now)
     *p = (struct i8254){
         .clock = ratio_make(tsc_hz, I8254_HZ),
         .epoch = now,
+        .now = now,
     };
     reset_channel(&p->channel[0], CONTROL_RW | 3u << 1, COUNT_MAX, true);
     reset_channel(&p->channel[1], RW_LOW | 2u << 1, REFRESH_PULSES, true);
@@ -509,7 +576,7 @@ static bool counts_ok(const struct i8254_channel *c)
 {
     uint32_t least = c->loaded && is_periodic(c) ? 2 : 1;
 
-    return c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
+    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
            c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
            (c->control & CONTROL_RW) != 0;
 }
@@ -524,7 +591,8 @@ static bool progress_ok(const struct i8254_channel *c)
     if (!c->loaded && (c->elapsed != 0 || c->rises != 0))
         return false;
     return (c->armed || (c->null_count && !c->loaded && c->load_at == TIME_NEVER)) &&
-           (c->write_high || c->read_high ? (c->control & CONTROL_RW) == CONTROL_RW : true);
+           (c->read_at & ~8u) == 0 &&
+           (c->write_high || c->read_at != 0 ? (c->control & CONTROL_RW) == CONTROL_RW : true);
 }
 
 /* Counting began in the past, and no more edges were reported than there were. */
@@ -534,15 +602,21 @@ static bool times_ok(const struct i8254_channel *c, uint64_t pulse)
            (!c->loaded || c->rises <= rises_within(c, elapsed(c, pulse)));
 }
 
+static bool plain_ok(const struct i8254_channel *c)
+{
+    return c->plain == 0 || (c->plain == plain_period(c) && c->step == (c->mode == 3));
+}
+
 bool i8254_ok(const struct i8254 *p)
 {
     for (unsigned i = 0; i < I8254_CHANNELS; i++) {
         const struct i8254_channel *c = &p->channel[i];
         bool gate = i < 2 || (p->nmi_control & NMI_GATE_2) != 0;
 
-        if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate)
+        if (!counts_ok(c) || !progress_ok(c) || !times_ok(c, p->pulse) || c->gate != gate ||
+            !plain_ok(c))
             return false;
     }
-    return (p->nmi_control & ~NMI_STORED) == 0 &&
+    return (p->nmi_control & ~NMI_STORED) == 0 && p->pulse <= pulse_at(p, p->now) &&
            (p->edges != 0 || p->deadline == find_deadline(p));
 }

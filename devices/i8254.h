@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/compiler.h"
 #include "lib/ratio.h"
 
 #define I8254_HZ         1193182u
@@ -50,12 +51,15 @@ struct i8254_channel {
     uint64_t rises;   /* rising edges of OUT since the load that were reported */
     uint32_t count;   /* CE as loaded or as stopped, 1..65536 */
     uint32_t reload;  /* CR, 1..65536 */
+    uint32_t plain;   /* pulses after which the count repeats, for i8254_read_plain; 0: not for it */
+    uint8_t mode;     /* 0..5: `control` has two names for 2 and 3 */
+    uint8_t step;     /* and counted down by a pulse: 1 << step */
     uint16_t latch;   /* output latch, if latched */
     uint8_t control;  /* last control word [5:0]: RW, M, BCD; RW is not 0 */
     uint8_t status;   /* status latch, if status_latched */
     uint8_t low;      /* first byte written of a two-byte count */
     bool write_high;  /* next write is the second byte */
-    bool read_high;   /* next read is the second byte */
+    uint8_t read_at;  /* the bit from which on the next read shows: 8 for the second byte, else 0 */
     bool latched;     /* counter latch command or read-back: count not yet read */
     bool status_latched;
     bool armed;      /* a count was written since the control word */
@@ -68,7 +72,8 @@ struct i8254_channel {
 struct i8254 {
     struct ratio clock; /* guest TSC ticks to clock pulses */
     uint64_t epoch;     /* guest TSC at pulse 0 */
-    uint64_t pulse;     /* latest pulse seen: time does not run backwards */
+    uint64_t now;       /* latest guest time seen: time does not run backwards */
+    uint64_t pulse;     /* latest pulse that the counters were looked at in detail */
     uint64_t deadline;  /* i8254_deadline() */
     uint64_t edges;     /* rising edges of OUT0 not yet returned by i8254_advance */
     struct i8254_channel channel[I8254_CHANNELS];
@@ -89,6 +94,30 @@ void i8254_reset(struct i8254 *p, uint64_t tsc_hz, uint64_t now);
  *   return  the register; FFH for 43H, which cannot be read, and for any other port
  */
 uint8_t i8254_read(struct i8254 *p, uint16_t port, uint64_t now);
+
+/*
+ * The same for counters 0..2 where there is nothing but a number to be told: one that runs with a
+ * count of two bytes in binary, with no latch and no new count waiting.
+ *   channel  0..2
+ *   return   the byte; -1: it is not that simple
+ */
+static inline int i8254_read_plain(struct i8254 *p, unsigned channel, uint64_t now)
+{
+    struct i8254_channel *c = &p->channel[channel];
+    uint64_t pulses;
+    uint32_t count;
+
+    if (UNLIKELY(c->plain == 0))
+        return -1;
+    if (LIKELY(now > p->now))
+        p->now = now;
+    else
+        now = p->now;
+    pulses = ratio_ticks(p->clock, now - p->epoch) - c->start;
+    count = (c->count - ((uint32_t)(pulses % c->plain) << c->step)) >> c->read_at;
+    c->read_at ^= 8;
+    return (uint8_t)count;
+}
 
 /*
  * Guest write of one byte; may change i8254_deadline.

@@ -3,6 +3,7 @@
 #include "devices/i8259.h"
 
 #include "lib/bits.h"
+#include "lib/compiler.h"
 
 #define MASTER           0u
 #define SLAVE            1u
@@ -50,12 +51,15 @@ static unsigned rank(const struct i8259_chip *c, unsigned level)
 }
 
 /* The input of highest priority in `mask`; NONE if that is empty. */
-static unsigned highest(const struct i8259_chip *c, unsigned mask)
+static inline unsigned highest(const struct i8259_chip *c, unsigned mask)
 {
     unsigned first = (c->lowest + 1u) & 7;
-    unsigned rotated = (mask | mask << 8) >> first & 0xff;
 
-    return mask == 0 ? NONE : (first + bit_lowest(rotated)) & 7;
+    if (mask == 0)
+        return NONE;
+    if (LIKELY(first == 0))
+        return bit_lowest(mask);
+    return (first + bit_lowest((mask | mask << 8) >> first)) & 7;
 }
 
 /* In special mask mode a masked input in service holds nothing back. */
@@ -64,27 +68,40 @@ static unsigned in_service(const struct i8259_chip *c)
     return c->special_mask ? c->isr & (c->imr ^ 0xffu) : c->isr;
 }
 
-/* The input the chip would interrupt for: the state of its INT output. NONE if that is low. */
-static unsigned request(const struct i8259_chip *c, unsigned slaves)
+/* Inputs that request and are not masked. */
+static unsigned waiting(const struct i8259_chip *c)
 {
-    unsigned level = highest(c, irr(c) & (c->imr ^ 0xffu));
+    return c->step == I8259_READY ? irr(c) & (c->imr ^ 0xffu) : 0;
+}
+
+/* Whether input `level` may interrupt what is in service, which is something. */
+static NOINLINE bool goes_before(const struct i8259_chip *c, unsigned level, unsigned slaves)
+{
     unsigned served = highest(c, in_service(c));
 
-    if (c->step != I8259_READY || level == NONE)
-        return NONE;
-    if (served == NONE || rank(c, level) < rank(c, served))
-        return level;
-    if (level == served && c->fully_nested && (slaves & BIT32(level)) != 0)
+    return rank(c, level) < rank(c, served) ||
+           (level == served && c->fully_nested && (slaves & BIT32(level)) != 0);
+}
+
+/* Inputs of this chip that have a slave. */
+static unsigned slaves_of(const struct i8259 *p, unsigned which)
+{
+    return which == MASTER ? p->chip[MASTER].icw3 : 0;
+}
+
+/* The input the chip would interrupt for; NONE if there is none. */
+static inline unsigned request_of(const struct i8259 *p, unsigned which)
+{
+    const struct i8259_chip *c = &p->chip[which];
+    unsigned level = highest(c, waiting(c));
+
+    if (level == NONE || in_service(c) == 0 || goes_before(c, level, slaves_of(p, which)))
         return level;
     return NONE;
 }
 
-static unsigned request_of(const struct i8259 *p, unsigned which)
-{
-    return request(&p->chip[which], which == MASTER ? p->chip[MASTER].icw3 : 0);
-}
 
-static void chip_set_line(struct i8259_chip *c, unsigned level, bool high)
+static inline void chip_set_line(struct i8259_chip *c, unsigned level, bool high)
 {
     uint8_t bit = (uint8_t)BIT32(level);
 
@@ -97,11 +114,38 @@ static void chip_set_line(struct i8259_chip *c, unsigned level, bool high)
     }
 }
 
-/* Carry the slave's INT to the master, and the master's to the CPU. */
-static void update(struct i8259 *p)
+static NOINLINE void update_nested(struct i8259 *p)
+{
+    p->intr = request_of(p, MASTER) != NONE;
+}
+
+/* Carry the master's INT to the CPU. Mostly nothing waits, or nothing is in service. */
+static inline void update_master(struct i8259 *p)
+{
+    const struct i8259_chip *c = &p->chip[MASTER];
+
+    if (waiting(c) == 0)
+        p->intr = false;
+    else if (c->isr == 0)
+        p->intr = true;
+    else
+        update_nested(p);
+}
+
+/* And before that the slave's to the master. */
+static NOINLINE void update_both(struct i8259 *p)
 {
     chip_set_line(&p->chip[MASTER], I8259_CASCADE, request_of(p, SLAVE) != NONE);
-    p->intr = request_of(p, MASTER) != NONE;
+    update_master(p);
+}
+
+/* After a change of chip `which`. */
+static inline void update(struct i8259 *p, unsigned which)
+{
+    if (which == SLAVE)
+        update_both(p);
+    else
+        update_master(p);
 }
 
 /* Acknowledge on one chip: the input now in service, or NONE if nothing requests. */
@@ -141,9 +185,12 @@ uint8_t i8259_ack(struct i8259 *p)
     unsigned level = acknowledge(p, MASTER);
     uint8_t vector = (uint8_t)(master->vector | (level == NONE ? 7u : level));
 
-    if (level != NONE && (master->icw3 & BIT32(level)) != 0)
+    if (level != NONE && (master->icw3 & BIT32(level)) != 0) {
         vector = acknowledge_slave(p, level);
-    update(p);
+        update(p, SLAVE);
+    } else {
+        update(p, MASTER);
+    }
     return vector;
 }
 
@@ -208,7 +255,7 @@ static void write_command(struct i8259 *p, unsigned which, uint8_t value)
         write_ocw3(c, value);
     else
         write_ocw2(c, value);
-    update(p);
+    update(p, which);
 }
 
 static void write_data(struct i8259 *p, unsigned which, uint8_t value)
@@ -231,7 +278,7 @@ static void write_data(struct i8259 *p, unsigned which, uint8_t value)
         c->step = I8259_READY;
         break;
     }
-    update(p);
+    update(p, which);
 }
 
 static uint8_t read_poll(struct i8259 *p, unsigned which)
@@ -239,7 +286,7 @@ static uint8_t read_poll(struct i8259 *p, unsigned which)
     unsigned level = acknowledge(p, which);
 
     p->chip[which].poll = false;
-    update(p);
+    update(p, which);
     return level == NONE ? 0 : (uint8_t)(POLL_REQUEST | level);
 }
 
@@ -261,7 +308,7 @@ static uint8_t read_data(struct i8259 *p, unsigned which)
 static void write_elcr(struct i8259 *p, unsigned which, uint8_t value)
 {
     p->chip[which].elcr = value & (which == MASTER ? MASTER_ELCR_MASK : SLAVE_ELCR_MASK);
-    update(p);
+    update(p, which);
 }
 
 uint8_t i8259_read(struct i8259 *p, uint16_t port)
@@ -291,13 +338,15 @@ void i8259_write(struct i8259 *p, uint16_t port, uint8_t value)
 
 void i8259_set_irq(struct i8259 *p, unsigned irq, bool level)
 {
-    struct i8259_chip *c = &p->chip[irq < 8 ? MASTER : SLAVE];
-    bool was = (c->line >> (irq & 7) & 1) != 0;
-
-    if (irq == I8259_CASCADE || irq > 15 || level == was)
+    if (irq > 15 || irq == I8259_CASCADE)
         return;
-    chip_set_line(c, irq & 7, level);
-    update(p);
+    if (irq < 8) {
+        chip_set_line(&p->chip[MASTER], irq, level);
+        update_master(p);
+    } else {
+        chip_set_line(&p->chip[SLAVE], irq - 8, level);
+        update_both(p);
+    }
 }
 
 void i8259_reset(struct i8259 *p)

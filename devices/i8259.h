@@ -74,6 +74,17 @@ void i8259_reset(struct i8259 *p);
 uint8_t i8259_read(struct i8259 *p, uint16_t port);
 
 /*
+ * The same, where it changes nothing: the mask of the chip at data port 21H or A1H.
+ *   return  -1: a poll command came before it
+ */
+static inline int i8259_peek_mask(const struct i8259 *p, uint16_t port)
+{
+    const struct i8259_chip *c = &p->chip[port == I8259_MASTER_DATA ? 0 : 1];
+
+    return c->poll ? -1 : c->imr;
+}
+
+/*
  * Guest write of one byte; may change i8259_intr.
  *   port  as for i8259_read; writes to other ports are dropped
  */

@@ -165,7 +165,9 @@ void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level)
     if (((io->asserted & bit) != 0) == level)
         return;
     io->asserted ^= bit;
-    if (level && (entry & ENTRY_MASK) == 0 && !entry_is_level(entry) && entry_can_send(entry))
+    if ((entry & ENTRY_MASK) != 0)
+        return;
+    if (level && !entry_is_level(entry) && entry_can_send(entry))
         io->edges |= bit;
     pin_update(io, pin);
 }

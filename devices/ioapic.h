@@ -57,6 +57,12 @@ void ioapic_write(struct ioapic *io, unsigned offset, uint32_t value);
  */
 void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level);
 
+/* Whether ioapic_take() has one. */
+static inline bool ioapic_has_message(const struct ioapic *io)
+{
+    return io->ready != 0;
+}
+
 /*
  * The next message to deliver, lowest pin first. Taking it counts as delivery: an edge is used up,
  * a level sets remote IRR (also if no local APIC is addressed: else it would repeat for ever).

@@ -62,9 +62,7 @@
 #define ICR_ASSERT         0x00004000u /* [14]    level: assert                   */
 #define ICR_LEVEL          0x00008000u /* [15]    trigger mode                    */
 #define ICR_SHORTHAND      0x000c0000u /* [19:18] destination shorthand           */
-#define LVT_TIMER_MODE     0x00060000u /* [18:17] timer mode                      */
 #define LVT_TIMER_PERIODIC 0x00020000u
-#define LVT_TIMER_TSC      0x00040000u
 #define ICR_BITS           0x000cdfffu
 
 #define DFR_BITS           0xf0000000u /* [31:28] model; the others read 1 */
@@ -137,13 +135,24 @@ static void vector_put(struct lapic *l, unsigned map, unsigned vector, bool valu
 /* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
 static uint8_t vector_highest(const struct lapic *l, unsigned map)
 {
-    for (unsigned i = 8; i-- > 0;) {
-        uint32_t word = *reg_word(l, map + i);
+    const uint32_t *word = reg_word(l, map); /* every fourth of them */
+    unsigned i = 0;
 
-        if (word != 0)
-            return (uint8_t)(32 * i + bit_highest(word));
-    }
-    return 0;
+    if ((word[16] | word[20] | word[24] | word[28]) != 0)
+        i = 4;
+    if ((word[4 * i + 8] | word[4 * i + 12]) != 0)
+        i += 2;
+    if (word[4 * i + 4] != 0)
+        i++;
+    return word[4 * i] != 0 ? (uint8_t)(32 * i + bit_highest(word[4 * i])) : 0;
+}
+
+bool lapic_has_requests(const struct lapic *l)
+{
+    const uint32_t *word = reg_word(l, REG_IRR);
+
+    return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
+           0;
 }
 
 uint8_t lapic_highest_irr(const struct lapic *l)
@@ -244,8 +253,6 @@ static bool vector_accept(struct lapic *l, uint8_t vector, bool level)
 
 void lapic_ack(struct lapic *l, int vector)
 {
-    if (vector < 0 || vector != lapic_pending(l))
-        return;
     vector_put(l, REG_IRR, (unsigned)vector, false);
     vector_put(l, REG_ISR, (unsigned)vector, true);
 }
@@ -269,13 +276,13 @@ static uint64_t time_add(uint64_t t, uint64_t ticks)
 
 static uint32_t timer_mode(const struct lapic *l)
 {
-    return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
+    return l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_TIMER_MODE;
 }
 
 /* One-shot and periodic count; TSC-deadline mode and the reserved mode do not. */
 static bool timer_mode_counts(uint32_t mode)
 {
-    return (mode & LVT_TIMER_TSC) == 0;
+    return (mode & LAPIC_LVT_TIMER_TSC) == 0;
 }
 
 /* "Divide Configuration Register": [3] and [1:0] are 2, 4, 8 ... 128, 1. Result: log2. */
@@ -323,18 +330,13 @@ static void timer_catch_up(struct lapic *l, uint64_t now)
     }
 }
 
-static void timer_update_deadline(struct lapic *l)
-{
-    l->deadline = lvt_is_masked(l, LAPIC_LVT_TIMER) ? TIME_NEVER : l->expiry;
-}
-
 static void timer_rearm(struct lapic *l)
 {
-    if (timer_mode(l) == LVT_TIMER_TSC)
+    if (timer_mode(l) == LAPIC_LVT_TIMER_TSC)
         l->expiry = l->tsc_deadline == 0 ? TIME_NEVER : l->tsc_deadline;
     else
         l->expiry = timer_zero(l);
-    timer_update_deadline(l);
+    lapic_update_deadline(l);
 }
 
 /* The first time the count reaches 0 that is not too soon after the interrupt given at now. */
@@ -359,7 +361,7 @@ void lapic_advance(struct lapic *l, uint64_t now)
     l->tsc_deadline = 0;
     timer_catch_up(l, now);
     l->expiry = l->left == 0 ? TIME_NEVER : timer_next(l, now);
-    timer_update_deadline(l);
+    lapic_update_deadline(l);
 }
 
 static void timer_write_initial(struct lapic *l, uint32_t value, uint64_t now)
@@ -390,7 +392,7 @@ static void timer_write_divide(struct lapic *l, uint32_t value, uint64_t now)
  */
 static void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now)
 {
-    uint32_t mode = value & LVT_TIMER_MODE;
+    uint32_t mode = value & LAPIC_LVT_TIMER_MODE;
     bool changed = mode != timer_mode(l);
 
     lapic_advance(l, now);
@@ -404,22 +406,12 @@ static void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now)
     if (changed)
         timer_rearm(l);
     else
-        timer_update_deadline(l);
+        lapic_update_deadline(l);
 }
 
 uint64_t lapic_read_tsc_deadline(const struct lapic *l, uint64_t now)
 {
     return now >= l->tsc_deadline ? 0 : l->tsc_deadline;
-}
-
-void lapic_write_tsc_deadline(struct lapic *l, uint64_t value, uint64_t now)
-{
-    if (timer_mode(l) != LVT_TIMER_TSC)
-        return;
-    lapic_advance(l, now);
-    l->tsc_deadline = value;
-    timer_rearm(l);
-    lapic_advance(l, now);
 }
 
 /* ---- Local vector table ---- */
@@ -491,7 +483,7 @@ static uint32_t lvt_bits(enum lapic_lvt which)
     uint32_t bits = FIELD_VECTOR | FIELD_STATUS | LAPIC_LVT_MASK;
 
     switch (which) {
-    case LAPIC_LVT_TIMER: return bits | LVT_TIMER_MODE;
+    case LAPIC_LVT_TIMER: return bits | LAPIC_LVT_TIMER_MODE;
     case LAPIC_LVT_THERMAL:
     case LAPIC_LVT_PERF: return bits | FIELD_DELIVERY;
     case LAPIC_LVT_LINT0:
@@ -530,7 +522,7 @@ static void svr_write(struct lapic *l, uint32_t value, uint64_t now)
         return;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
         l->lvt[i] |= LAPIC_LVT_MASK;
-    timer_update_deadline(l);
+    lapic_update_deadline(l);
 }
 
 /* ---- EOI and interprocessor interrupts ---- */
@@ -551,10 +543,11 @@ void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effec
     }
 }
 
-static void eoi_write(struct lapic *l, struct lapic_effect *effect)
+void lapic_eoi(struct lapic *l, struct lapic_effect *effect)
 {
     uint8_t vector = lapic_highest_isr(l);
 
+    effect->kind = LAPIC_EFFECT_NONE;
     if (vector == 0)
         return;
     vector_put(l, REG_ISR, vector, false);
@@ -750,7 +743,7 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
     switch (reg) {
     case REG_TPR:
     case REG_ICR_HIGH: *reg_word(l, reg) = value; break;
-    case REG_EOI: eoi_write(l, effect); break;
+    case REG_EOI: lapic_eoi(l, effect); break;
     case REG_LDR: l->ldr = value; break;
     case REG_DFR: l->dfr = value | ~DFR_BITS; break;
     case REG_SVR: svr_write(l, value, now); break;
@@ -939,7 +932,7 @@ static bool timer_ok(const struct lapic *l)
         return l->tsc_deadline == 0 && l->expiry >= timer_zero(l);
     if (l->initial != 0 || l->left != 0)
         return false;
-    if (timer_mode(l) != LVT_TIMER_TSC)
+    if (timer_mode(l) != LAPIC_LVT_TIMER_TSC)
         return l->tsc_deadline == 0 && l->expiry == TIME_NEVER;
     return l->expiry == (l->tsc_deadline == 0 ? TIME_NEVER : l->tsc_deadline);
 }

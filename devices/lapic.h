@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "devices/apic_msg.h"
+#include "lib/compiler.h"
 #include "lib/time.h"
 
 #define LAPIC_GPA       0xfee00000ull /* the register page; it cannot be moved */
@@ -42,10 +43,12 @@ enum lapic_lvt {
 };
 
 /* LVT entry. "Local Vector Table". */
-#define LAPIC_LVT_DELIVERY 0x00000700u /* [10:8]  delivery mode         */
-#define LAPIC_LVT_LEVEL    0x00008000u /* [15]    level-triggered       */
-#define LAPIC_LVT_MASK     0x00010000u /* [16]    masked                */
-#define LAPIC_LVT_EXTINT   0x00000700u /* [10:8]  delivery mode: ExtINT */
+#define LAPIC_LVT_DELIVERY   0x00000700u /* [10:8]  delivery mode         */
+#define LAPIC_LVT_LEVEL      0x00008000u /* [15]    level-triggered       */
+#define LAPIC_LVT_MASK       0x00010000u /* [16]    masked                */
+#define LAPIC_LVT_EXTINT     0x00000700u /* [10:8]  delivery mode: ExtINT */
+#define LAPIC_LVT_TIMER_MODE 0x00060000u /* [18:17] timer mode          */
+#define LAPIC_LVT_TIMER_TSC  0x00040000u
 
 /*
  * All fields are the chip's own; others read them through the functions below.
@@ -147,6 +150,12 @@ static inline bool lapic_mmio_enabled(const struct lapic *l)
     return (l->base & (LAPIC_BASE_EN | LAPIC_BASE_EXTD)) == LAPIC_BASE_EN;
 }
 
+/* Whether the MSRs 800H..8FFH exist. */
+static inline bool lapic_x2apic_enabled(const struct lapic *l)
+{
+    return (l->base & LAPIC_BASE_EXTD) != 0;
+}
+
 /*
  * 32-bit access to the register page. The platform passes only aligned 32-bit accesses; what it
  * does with others is its choice ("Local APIC Register Map" leaves them undefined).
@@ -158,6 +167,11 @@ static inline bool lapic_mmio_enabled(const struct lapic *l)
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now);
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
+
+/* A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself. */
+#define LAPIC_EOI_OFFSET 0xb0u
+#define LAPIC_EOI_MSR    0x80bu
+void lapic_eoi(struct lapic *l, struct lapic_effect *effect);
 
 /*
  * RDMSR and WRMSR of 800H..8FFH.
@@ -171,13 +185,27 @@ bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t *value, uint64_t 
 bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now,
                  struct lapic_effect *effect);
 
+/* After a change of expiry or of the timer's LVT entry; the chip's own. */
+static inline void lapic_update_deadline(struct lapic *l)
+{
+    l->deadline = (l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_MASK) != 0 ? TIME_NEVER : l->expiry;
+}
+
 /*
- * IA32_TSC_DEADLINE (6E0H). Outside TSC-deadline mode it reads 0 and ignores writes. A deadline
- * that is not later than now sets IRR before the write returns; 0 disarms.
+ * IA32_TSC_DEADLINE (6E0H). Outside TSC-deadline mode it reads 0 and ignores writes. 0 disarms; a
+ * deadline in the past is due at once: lapic_deadline() has it. An earlier deadline that
+ * lapic_advance() has not served is given up, as if this write had come just before it.
  * Source: "TSC-Deadline Mode".
  */
 uint64_t lapic_read_tsc_deadline(const struct lapic *l, uint64_t now);
-void lapic_write_tsc_deadline(struct lapic *l, uint64_t value, uint64_t now);
+static inline void lapic_write_tsc_deadline(struct lapic *l, uint64_t value)
+{
+    if (UNLIKELY((l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_TIMER_MODE) != LAPIC_LVT_TIMER_TSC))
+        return;
+    l->tsc_deadline = value;
+    l->expiry = value == 0 ? TIME_NEVER : value;
+    lapic_update_deadline(l);
+}
 
 /* When lapic_advance must be called next; TIME_NEVER if not at all. */
 static inline uint64_t lapic_deadline(const struct lapic *l)
@@ -233,15 +261,24 @@ static inline bool lapic_extint_enabled(const struct lapic *l)
     return (l->lvt[LAPIC_LVT_LINT0] & (LAPIC_LVT_MASK | LAPIC_LVT_DELIVERY)) == LAPIC_LVT_EXTINT;
 }
 
+/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level. */
+static inline void lapic_set_extint(struct lapic *l, bool level)
+{
+    l->lint[0] = level;
+}
+
 /*
  * The vector to dispense to the processor: the highest in IRR, if its priority class is above that
  * of PPR; -1 if none. Source: "Task and Processor Priorities".
  */
 int lapic_pending(const struct lapic *l);
 
+/* Whether any vector is in IRR, whatever its priority. */
+bool lapic_has_requests(const struct lapic *l);
+
 /*
  * The processor has taken a vector: IRR to ISR.
- *   vector  what lapic_pending gave; anything else changes nothing
+ *   vector  what lapic_pending gave, not -1; nothing has changed since
  * Source: "Interrupt Acceptance for Fixed Interrupts".
  */
 void lapic_ack(struct lapic *l, int vector);

@@ -496,11 +496,6 @@ bool mc146818_irq(const struct mc146818 *rtc)
     return (rtc->cmos[REG_C] & C_IRQF) != 0;
 }
 
-uint64_t mc146818_deadline(const struct mc146818 *rtc)
-{
-    return rtc->deadline;
-}
-
 void mc146818_advance(struct mc146818 *rtc, uint64_t now)
 {
     catch_up(rtc, now);

@@ -76,7 +76,10 @@ void mc146818_set_cmos(struct mc146818 *rtc, unsigned index, uint8_t value);
 bool mc146818_irq(const struct mc146818 *rtc);
 
 /* When mc146818_advance must be called at the latest; TIME_NEVER if no interrupt can come. */
-uint64_t mc146818_deadline(const struct mc146818 *rtc);
+static inline uint64_t mc146818_deadline(const struct mc146818 *rtc)
+{
+    return rtc->deadline;
+}
 
 /* Time has come to `now`. */
 void mc146818_advance(struct mc146818 *rtc, uint64_t now);

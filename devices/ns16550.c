@@ -127,9 +127,23 @@ static uint64_t next_deadline(const struct ns16550 *u)
     return wanted && timeout_runs(u) ? u->timeout_at : TIME_NEVER;
 }
 
+static uint8_t line_status(const struct ns16550 *u)
+{
+    uint8_t lsr = u->errors;
+
+    if (u->rx_count != 0)
+        lsr |= LSR_DR;
+    if (u->tx_count == 0)
+        lsr |= LSR_THRE | LSR_TEMT;
+    if (fifo_mode(u) && ((u->errors & LSR_CHAR_ERROR) != 0 || u->rx_breaks != 0))
+        lsr |= LSR_FIFO_ERROR;
+    return lsr;
+}
+
 /* Outputs follow the registers: last step of everything that changes a register. */
 static void settle(struct ns16550 *u)
 {
+    u->lsr = line_status(u);
     u->irq = irq_level(u);
     u->deadline = next_deadline(u);
 }
@@ -291,16 +305,8 @@ static void write_fcr(struct ns16550 *u, uint8_t value)
 
 static uint8_t read_lsr(struct ns16550 *u)
 {
-    uint8_t lsr = u->errors;
-
-    if (u->rx_count != 0)
-        lsr |= LSR_DR;
-    if (u->tx_count == 0)
-        lsr |= LSR_THRE | LSR_TEMT;
-    if (fifo_mode(u) && ((u->errors & LSR_CHAR_ERROR) != 0 || u->rx_breaks != 0))
-        lsr |= LSR_FIFO_ERROR;
     u->errors = 0;
-    return lsr;
+    return u->lsr;
 }
 
 static uint8_t read_msr(struct ns16550 *u)
@@ -389,16 +395,6 @@ void ns16550_write(struct ns16550 *u, unsigned reg, uint8_t value, uint64_t now)
     settle(u);
 }
 
-bool ns16550_irq(const struct ns16550 *u)
-{
-    return u->irq;
-}
-
-uint64_t ns16550_deadline(const struct ns16550 *u)
-{
-    return u->deadline;
-}
-
 void ns16550_advance(struct ns16550 *u, uint64_t now)
 {
     latch_timeout(u, now);
@@ -467,5 +463,5 @@ bool ns16550_ok(const struct ns16550 *u)
     return registers_ok(u) && fifos_ok(u) && u->timeout_ticks != 0 &&
            (!u->timed_out || (fifo_mode(u) && u->rx_count != 0)) &&
            (!u->thre_pending || u->tx_count == 0) && u->irq == irq_level(u) &&
-           u->deadline == next_deadline(u);
+           u->lsr == line_status(u) && u->deadline == next_deadline(u);
 }

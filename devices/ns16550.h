@@ -20,6 +20,9 @@
 #include "lib/ratio.h"
 
 #define NS16550_FIFO_LEN 16u
+#define NS16550_LSR      5u /* the register that is polled */
+#define NS16550_LSR_IDLE 0x60u /* [6] TEMT, [5] THRE */
+#define NS16550_LSR_DR   0x01u /* [0] data ready */
 
 struct ns16550 {
     struct ratio clock;     /* guest TSC ticks to ticks of the crystal */
@@ -44,6 +47,7 @@ struct ns16550 {
     bool thre_pending; /* the THRE interrupt has not been acknowledged */
     bool timed_out;    /* the character timeout interrupt is pending */
     bool irq;          /* ns16550_irq() */
+    uint8_t lsr;       /* what LSR reads now */
 };
 
 /*
@@ -62,6 +66,15 @@ void ns16550_reset(struct ns16550 *u, uint64_t tsc_hz);
 uint8_t ns16550_read(struct ns16550 *u, unsigned reg, uint64_t now);
 
 /*
+ * The same for NS16550_LSR where that changes nothing, and nothing waits for ns16550_tx_take.
+ *   return  the register; -1 in all other states
+ */
+static inline int ns16550_peek_lsr(const struct ns16550 *u)
+{
+    return (u->lsr & ~NS16550_LSR_DR) == NS16550_LSR_IDLE ? u->lsr : -1;
+}
+
+/*
  * The guest writes a register; arguments as for ns16550_read. A byte written while the transmitter
  * is full is lost, as on the chip.
  */
@@ -72,10 +85,16 @@ void ns16550_write(struct ns16550 *u, unsigned reg, uint8_t value, uint64_t now)
  * forces the OUT2 pin off. Changes with read, write, tx_take, rx_put, rx_break and advance.
  * Source: PC16550D data sheet, "Modem Control Register"; IBM PC/AT asynchronous adapter.
  */
-bool ns16550_irq(const struct ns16550 *u);
+static inline bool ns16550_irq(const struct ns16550 *u)
+{
+    return u->irq;
+}
 
 /* When ns16550_advance must be called at the latest; guest TSC, or TIME_NEVER. */
-uint64_t ns16550_deadline(const struct ns16550 *u);
+static inline uint64_t ns16550_deadline(const struct ns16550 *u)
+{
+    return u->deadline;
+}
 
 /* Time has come to `now`: raises the character timeout interrupt if it is due. */
 void ns16550_advance(struct ns16550 *u, uint64_t now);

@@ -93,20 +93,10 @@ void watchdog_write(struct watchdog *w, unsigned offset, unsigned size, uint32_t
         w->fired = false;
 }
 
-uint64_t watchdog_deadline(const struct watchdog *w)
-{
-    return w->deadline;
-}
-
 void watchdog_advance(struct watchdog *w, uint64_t now)
 {
     if (running(w) && now >= w->deadline)
         w->expired = true;
-}
-
-bool watchdog_expired(const struct watchdog *w)
-{
-    return w->expired;
 }
 
 bool watchdog_ok(const struct watchdog *w)

@@ -32,8 +32,9 @@
 /* AVX512_VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI
  * MOVDIR64B */
 #define LEAF7_ECX         0x1a405f46u
-/* FSRM AVX512_VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16 */
+/* FSRM AVX512_VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16. ARCH_CAPABILITIES: guest/msr.c. */
 #define LEAF7_EDX         0x00804510u
+#define LEAF7_EDX_ALWAYS  BIT32(29) /* ARCH_CAPABILITIES */
 #define LEAF7_AVX512_EBX  0xd0230000u
 #define LEAF7_AVX512_ECX  0x00005842u
 #define LEAF7_AVX512_EDX  0x00800100u
@@ -143,7 +144,7 @@ static void add_leaf7(struct cpuid_table *t)
                    LEAF7_EBX_ALWAYS,
             .ecx = l.ecx & LEAF7_ECX & (avx512 ? ~0u : ~LEAF7_AVX512_ECX) &
                    (virt_has_rdtscp() ? ~0u : ~LEAF7_ECX_RDPID),
-            .edx = l.edx & LEAF7_EDX & (avx512 ? ~0u : ~LEAF7_AVX512_EDX),
+            .edx = (l.edx & LEAF7_EDX & (avx512 ? ~0u : ~LEAF7_AVX512_EDX)) | LEAF7_EDX_ALWAYS,
         });
     add(t, 7,
         (struct cpuid_leaf){
@@ -249,11 +250,21 @@ static void build_extended(struct cpuid_table *t)
     e[8] = (struct cpuid_leaf){(e[8].eax & 0xff) | LINEAR_BITS << 8, 0, 0, 0};
 }
 
+static void find_plain(struct cpuid_table *t)
+{
+    for (uint32_t leaf = 0; leaf < ARRAY_LEN(t->plain); leaf++) {
+        bool plain = t->count[leaf] == 1 && (CPUID_DYNAMIC >> leaf & 1) == 0;
+
+        t->plain[leaf] = plain ? t->first[leaf] : CPUID_NOT_PLAIN;
+    }
+}
+
 void cpuid_build(struct cpuid_table *t, const struct cpuid_identity *id)
 {
     memset(t, 0, sizeof(*t));
     t->xcr0_allowed = allowed_xcr0();
     build_basic(t, id);
+    find_plain(t);
     build_extended(t);
     t->hypervisor.eax = CPUID_HYPERVISOR;
     memcpy(&t->hypervisor.ebx, "BulkheadHV\0", 12); /* EBX, ECX, EDX */

@@ -22,10 +22,14 @@ struct cpuid_leaf {
     uint32_t eax, ebx, ecx, edx;
 };
 
+/* The leaf has subleaves, or its answer is not always the same. */
+#define CPUID_NOT_PLAIN 0xffu
+
 /* entry[first[leaf] + min(subleaf, ...)]; leaves without subleaves have count 1. */
 struct cpuid_table {
     uint8_t first[CPUID_BASIC_MAX + 1];
     uint8_t count[CPUID_BASIC_MAX + 1];
+    uint8_t plain[CPUID_BASIC_MAX + 1]; /* index of a leaf's one entry; CPUID_NOT_PLAIN */
     uint8_t used;
     struct cpuid_leaf entry[CPUID_ENTRIES];
     struct cpuid_leaf extended[9];

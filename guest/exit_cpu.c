@@ -15,62 +15,71 @@ static uint64_t edx_eax(const struct vcpu *v)
     return (v->arch.gpr[RDX] << 32) | (uint32_t)v->arch.gpr[RAX];
 }
 
-static void set_edx_eax(struct vcpu *v, uint64_t value)
+static inline enum outcome answer_cpuid(struct vcpu_arch *a, const struct cpuid_leaf *l)
 {
-    v->arch.gpr[RAX] = (uint32_t)value;
-    v->arch.gpr[RDX] = value >> 32;
-}
-
-static inline enum outcome answer_cpuid(struct vcpu *v, const struct cpuid_leaf *l)
-{
-    uint64_t *gpr = v->arch.gpr;
-
-    gpr[RAX] = l->eax;
-    gpr[RBX] = l->ebx;
-    gpr[RCX] = l->ecx;
-    gpr[RDX] = l->edx;
+    a->gpr[RAX] = l->eax;
+    a->gpr[RBX] = l->ebx;
+    a->gpr[RCX] = l->ecx;
+    a->gpr[RDX] = l->edx;
     return RESUME_NEXT;
 }
 
-static enum outcome complete_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static NOINLINE enum outcome search_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
-    uint64_t cr4 = vcpu_get_cr4(&v->arch);
-
-    return answer_cpuid(v, cpuid_complete(&v->cpuid, leaf, subleaf, cr4, v->arch.xcr0));
-}
-
-enum outcome exit_cpuid(struct vcpu *v)
-{
-    uint32_t leaf = (uint32_t)v->arch.gpr[RAX];
-    uint32_t subleaf = (uint32_t)v->arch.gpr[RCX];
+    struct vcpu_arch *a = &v->arch;
 
     if (leaf < 32 && (CPUID_DYNAMIC >> leaf & 1) != 0)
-        return complete_cpuid(v, leaf, subleaf);
-    return answer_cpuid(v, cpuid_lookup(&v->cpuid, leaf, subleaf));
+        return answer_cpuid(a, cpuid_complete(&v->cpuid, leaf, subleaf, vcpu_get_cr4(a), a->xcr0));
+    return answer_cpuid(a, cpuid_lookup(&v->cpuid, leaf, subleaf));
 }
 
-enum outcome exit_rdmsr(struct vcpu *v)
+enum outcome vcpu_handle_cpuid(struct vcpu_arch *a)
 {
-    uint32_t msr = (uint32_t)v->arch.gpr[RCX];
+    struct vcpu *v = vcpu_of(a);
+    uint32_t leaf = (uint32_t)a->gpr[RAX];
+
+    v->exits[EXIT_CPUID]++;
+    if (leaf < ARRAY_LEN(v->cpuid.plain) && v->cpuid.plain[leaf] != CPUID_NOT_PLAIN)
+        return answer_cpuid(a, &v->cpuid.entry[v->cpuid.plain[leaf]]);
+    return search_cpuid(v, leaf, (uint32_t)a->gpr[RCX]);
+}
+
+enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a)
+{
+    struct vcpu *v = vcpu_of(a);
+    uint32_t msr = (uint32_t)a->gpr[RCX];
     uint64_t value;
 
+    v->exits[EXIT_RDMSR]++;
     if (!msr_read(v, msr, &value)) {
         msr_refused(v, msr, false);
         return exit_refuse(v);
     }
-    set_edx_eax(v, value);
+    a->gpr[RAX] = (uint32_t)value;
+    a->gpr[RDX] = value >> 32;
     return RESUME_NEXT;
 }
 
-enum outcome exit_wrmsr(struct vcpu *v)
+static NOINLINE enum outcome write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    uint32_t msr = (uint32_t)v->arch.gpr[RCX];
-
-    if (!msr_write(v, msr, edx_eax(v))) {
+    if (!msr_write(v, msr, value)) {
         msr_refused(v, msr, true);
         return exit_refuse(v);
     }
     return RESUME_NEXT;
+}
+
+enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a)
+{
+    struct vcpu *v = vcpu_of(a);
+    uint32_t msr = (uint32_t)a->gpr[RCX];
+
+    v->exits[EXIT_WRMSR]++;
+    if (msr == MSR_TSC_DEADLINE) { /* nearly all of a running guest's */
+        platform_write_tsc_deadline(v, edx_eax(v));
+        return RESUME_NEXT;
+    }
+    return write_msr(v, msr, edx_eax(v));
 }
 
 bool exit_load_pdptes(struct vcpu *v, uint64_t cr3)

@@ -1,40 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IN, OUT, INS, OUTS, and the string instructions on device memory, which differ from the latter
- * only in where items come from and go to.
+ * INS, OUTS, and the string instructions on device memory, which differ from these only in where
+ * items come from and go to.
  */
 #include "arch/x86/regs.h"
 #include "guest/linear.h"
-#include "guest/platform.h"
+#include "guest/port.h"
 #include "guest/run.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
 
 /* Items of a repeated string instruction for one exit: interrupts wait so long. */
 #define STRING_BATCH 128u
-
-/* A device may have ended the run: power-off, reset, debug exit. */
-static enum outcome after_write(const struct vcpu *v)
-{
-    return v->vm->wish == WISH_RUN ? RESUME_NEXT : STOP_VM;
-}
-
-enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x)
-{
-    uint64_t *rax = &v->arch.gpr[RAX];
-    unsigned size = x->u.pio.size;
-
-    if (!x->u.pio.in) {
-        if (!platform_port_write(v, x->u.pio.port, size, (uint32_t)*rax))
-            return RESUME;
-        return after_write(v);
-    }
-    uint32_t value = platform_port_read(v, x->u.pio.port, size);
-
-    /* A 32-bit result clears the upper half of RAX, smaller ones keep the rest. */
-    *rax = size == 4 ? value : (*rax & ~size_mask(size)) | value;
-    return RESUME_NEXT;
-}
 
 /* rCX, rSI or rDI: only the low address_size bytes count, and 32-bit writes clear the rest. */
 static uint64_t get_counter(const struct vcpu *v, unsigned gpr, unsigned address_size)
@@ -76,8 +53,8 @@ static bool string_item(struct linear *l, const struct insn *in)
     if (has_from)
         linear_read(v, &from, &item);
     if (in->op == INSN_INS)
-        item = platform_port_read(v, port, in->size);
-    if (in->op == INSN_OUTS && !platform_port_write(v, port, in->size, (uint32_t)item))
+        item = port_read(v, port, in->size);
+    if (in->op == INSN_OUTS && !port_write(v, port, in->size, (uint32_t)item))
         return false;
     if (in->op == INSN_LODS)
         *rax = insn_merge_register(*rax, item, in->size);
@@ -127,7 +104,7 @@ enum outcome exit_string(struct linear *l, const struct insn *in)
             return STOP_VM;
         if (done)
             return RESUME_NEXT;
-        if (v->attention || (l->s.rflags & RFLAGS_TF) != 0)
+        if (v->arch.attention || (l->s.rflags & RFLAGS_TF) != 0)
             break;
     }
     vcpu_skip_bytes(&v->arch, 0); /* an item is done: what a trap flag or STI has to say of it */

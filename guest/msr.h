@@ -33,7 +33,7 @@ struct msr_store {
 void msr_reset(struct msr_store *s, bool power_on);
 
 /*
- * Carry out RDMSR or WRMSR.
+ * Carry out RDMSR or WRMSR; IA32_TSC_DEADLINE is written by platform_write_tsc_deadline().
  *   return  false: the guest gets #GP(0)
  * Context: the vCPU's core.
  */

@@ -9,74 +9,11 @@
 #include "lib/bits.h"
 #include "lib/time.h"
 
-/* --- ports ------------------------------------------------------------------------------------ */
-
-enum port_device {
-    PORT_NONE,
-    PORT_I8259,
-    PORT_I8254,
-    PORT_RESET,
-    PORT_RTC,
-    PORT_UART,
-    PORT_DEBUG_EXIT,
-    PORT_POST, /* 80H: power-on self-test codes, and everybody's I/O delay */
-    PORT_PM,
-    PORT_PCI,
-    PORT_FW_CFG,
-    PORT_WATCHDOG,
-};
-
-#define COM1          0x3f8
-#define PM_BASE       ACPI_PM1A_EVT_PORT
-#define POST_PORT     0x80
-
-#define ISA_IRQS      16u
-
-#define PORTS_2(p, d) [p] = d, [(p) + 1] = d
-#define PORTS_4(p, d) PORTS_2(p, d), PORTS_2((p) + 2, d)
-#define PORTS_8(p, d) PORTS_4(p, d), PORTS_4((p) + 4, d)
-
-/* Who answers at a port. */
-static const uint8_t port_map[0xd00] = {
-    PORTS_2(0x20, PORT_I8259),
-    PORTS_2(0xa0, PORT_I8259),
-    PORTS_2(0x4d0, PORT_I8259),
-    PORTS_4(0x40, PORT_I8254),
-    [0x61] = PORT_I8254,
-    [0x60] = PORT_RESET,
-    [0x64] = PORT_RESET,
-    [0x92] = PORT_RESET,
-    PORTS_2(0x70, PORT_RTC),
-    PORTS_8(COM1, PORT_UART),
-    PORTS_2(FW_CFG_SELECTOR, PORT_FW_CFG),
-    PORTS_8(FW_CFG_DMA_HIGH, PORT_FW_CFG),
-    [POST_PORT] = PORT_POST,
-    PORTS_8(PM_BASE, PORT_PM),
-    PORTS_4(PM_BASE + 8, PORT_PM),
-    PORTS_8(PCI_HOST_ADDRESS, PORT_PCI), /* CF9H byte accesses: the reset register */
-};
-
-/*
- * The config's own devices have no fixed place, and lie where no other device of the guest is: at
- * the ports of fw_cfg, too, if it has none.
- */
-static enum port_device port_device(const struct vm *vm, uint16_t port)
-{
-    enum port_device d = port < sizeof(port_map) ? (enum port_device)port_map[port] : PORT_NONE;
-
-    if (d != PORT_NONE && (d != PORT_FW_CFG || vm->config->fw_cfg))
-        return d;
-    if (port == vm->config->exit_port && port != 0)
-        return PORT_DEBUG_EXIT;
-    if (vm->config->watchdog_s != 0 &&
-        (unsigned)(port - vm->config->watchdog_port) < WATCHDOG_PORTS)
-        return PORT_WATCHDOG;
-    return PORT_NONE;
-}
+#define ISA_IRQS 16u
 
 /* --- interrupts ------------------------------------------------------------------------------- */
 
-static void ioapic_flush(struct vcpu *self)
+static NOINLINE void send_messages(struct vcpu *self)
 {
     struct apic_msg m;
 
@@ -84,25 +21,39 @@ static void ioapic_flush(struct vcpu *self)
         ipi_deliver(self, &m, UINT32_MAX);
 }
 
-static void take_lint0(struct vcpu *bsp)
+static inline void ioapic_flush(struct vcpu *self)
 {
-    bool level = atomic_load(&bsp->vm->intr);
+    if (ioapic_has_message(&self->vm->ioapic))
+        send_messages(self);
+}
 
+static NOINLINE void take_other_lint0(struct vcpu *bsp, bool level)
+{
     ipi_notice(bsp, lapic_set_lint(&bsp->lapic, 0, level), 0);
-    bsp->attention |= level;
+}
+
+/* Mostly LINT0 is the virtual wire. */
+static inline void take_lint0(struct vcpu *bsp, bool level)
+{
+    bsp->arch.attention |= level;
+    if (LIKELY(lapic_extint_enabled(&bsp->lapic)))
+        lapic_set_extint(&bsp->lapic, level);
+    else
+        take_other_lint0(bsp, level);
 }
 
 /* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
-static void i8259_changed(struct vcpu *self)
+void platform_i8259_changed(struct vcpu *self)
 {
     struct vm *vm = self->vm;
-
     bool level = i8259_intr(&vm->i8259);
-    bool changed = atomic_exchange(&vm->intr, level) != level;
 
+    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level) /* as nearly always */
+        return;
+    atomic_store(&vm->intr, level);
     if (self->index == 0)
-        take_lint0(self);
-    else if (changed)
+        take_lint0(self, level);
+    else
         vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
 }
 
@@ -110,49 +61,41 @@ static void i8259_changed(struct vcpu *self)
  * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
  * 16 on there are only pins.
  */
-static void set_irq(struct vcpu *self, unsigned irq, bool level)
+static inline void change_irq(struct vcpu *self, unsigned irq, bool level)
 {
     struct vm *vm = self->vm;
-    uint32_t bit = BIT32(irq);
 
-    if (((vm->irq_levels & bit) != 0) == level)
-        return;
-    vm->irq_levels ^= bit;
+    vm->irq_levels ^= BIT32(irq);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
     ioapic_flush(self);
     if (irq >= ISA_IRQS)
         return;
     i8259_set_irq(&vm->i8259, irq, level);
-    i8259_changed(self);
+    platform_i8259_changed(self);
+}
+
+static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
+{
+    return ((vm->irq_levels >> irq & 1) != 0) == level;
+}
+
+void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
+{
+    if (!irq_is(self->vm, irq, level))
+        change_irq(self, irq, level);
 }
 
 /* What the HPET's legacy replacement disconnects. */
-static void i8254_irq(struct vcpu *self, bool level)
+void platform_i8254_irq(struct vcpu *self, bool level)
 {
     if (!hpet_legacy(&self->vm->hpet))
-        set_irq(self, 0, level);
+        platform_set_irq(self, 0, level);
 }
 
-static void rtc_irq(struct vcpu *self)
+void platform_rtc_irq(struct vcpu *self)
 {
     if (!hpet_legacy(&self->vm->hpet))
-        set_irq(self, 8, mc146818_irq(&self->vm->rtc));
-}
-
-/* Of this core's own local APIC; without the lock. */
-static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
-{
-    switch (effect->kind) {
-    case LAPIC_EFFECT_NONE: break;
-    case LAPIC_EFFECT_IPI: ipi_deliver(v, &effect->msg, v->lapic.id); break;
-    case LAPIC_EFFECT_EOI:
-        spin_lock(&v->vm->lock);
-        ioapic_eoi(&v->vm->ioapic, effect->vector);
-        ioapic_flush(v);
-        spin_unlock(&v->vm->lock);
-        break;
-    }
-    v->attention = true; /* priorities may have changed */
+        platform_set_irq(self, 8, mc146818_irq(&self->vm->rtc));
 }
 
 /*
@@ -170,9 +113,30 @@ bool platform_extint_waiting(const struct vcpu *v)
     return v->lost_irq != 0 || i8259_waiting(v);
 }
 
-bool platform_irq_waiting(const struct vcpu *v)
+/*
+ * The guest changed its local APIC. Where software delivers, only what is waiting can need
+ * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ */
+static void lapic_changed(struct vcpu *v)
 {
-    return platform_extint_waiting(v) || lapic_pending(&v->lapic) >= 0;
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
+        v->arch.attention = true;
+}
+
+/* Of this core's own local APIC; without the lock. */
+static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
+{
+    switch (effect->kind) {
+    case LAPIC_EFFECT_NONE: break;
+    case LAPIC_EFFECT_IPI: ipi_deliver(v, &effect->msg, v->lapic.id); break;
+    case LAPIC_EFFECT_EOI:
+        spin_lock(&v->vm->lock);
+        ioapic_eoi(&v->vm->ioapic, effect->vector);
+        ioapic_flush(v);
+        spin_unlock(&v->vm->lock);
+        break;
+    }
+    lapic_changed(v);
 }
 
 static int i8259_take(struct vcpu *v)
@@ -183,12 +147,12 @@ static int i8259_take(struct vcpu *v)
     spin_lock(&vm->lock);
     int vector = i8259_ack(&vm->i8259);
 
-    i8259_changed(v);
+    platform_i8259_changed(v);
     spin_unlock(&vm->lock);
     return vector;
 }
 
-int platform_irq_ack(struct vcpu *v)
+int platform_extint_ack(struct vcpu *v)
 {
     int vector = v->lost_irq;
 
@@ -196,11 +160,7 @@ int platform_irq_ack(struct vcpu *v)
         v->lost_irq = 0;
         return vector;
     }
-    if (i8259_waiting(v))
-        return i8259_take(v);
-    vector = lapic_pending(&v->lapic);
-    lapic_ack(&v->lapic, vector);
-    return vector;
+    return i8259_waiting(v) ? i8259_take(v) : -1;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -211,29 +171,37 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
-static void arm(struct vcpu *v)
+static inline void arm(struct vcpu *v)
 {
-    uint64_t start = v->vm->tsc_start;
     uint64_t next = lapic_deadline(&v->lapic);
+    uint64_t host;
 
     if (v->index == 0)
         next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
-    /* A moment beyond the end of the host's TSC never comes. */
-    vcpu_set_deadline(&v->arch, next >= TIME_NEVER - start ? TIME_NEVER : next + start);
+    if (__builtin_add_overflow(next, v->vm->tsc_start, &host))
+        host = TIME_NEVER; /* beyond the end of the host's TSC */
+    vcpu_set_deadline(&v->arch, host);
 }
 
-/* The same after a device changed; the lock is held. */
-static void arm_devices(struct vcpu *self)
+/* The lock is held. Of all devices but the 8254, which is due far more often than they. */
+static uint64_t other_deadline(const struct vm *vm)
 {
-    struct vm *vm = self->vm;
-    uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
-    uint64_t next = i8254_deadline(&vm->i8254);
+    uint64_t next = mc146818_deadline(&vm->rtc);
 
-    next = earlier(next, mc146818_deadline(&vm->rtc));
     next = earlier(next, ns16550_deadline(&vm->uart));
     next = earlier(next, acpi_pm_deadline(&vm->pm));
     next = earlier(next, hpet_deadline(&vm->hpet));
-    next = earlier(next, watchdog_deadline(&vm->watchdog));
+    return earlier(next, watchdog_deadline(&vm->watchdog));
+}
+
+void platform_arm_devices(struct vcpu *self)
+{
+    struct vm *vm = self->vm;
+    uint64_t before = atomic_load_explicit(&vm->device_deadline, memory_order_relaxed);
+    uint64_t next;
+
+    vm->other_deadline = other_deadline(vm);
+    next = earlier(i8254_deadline(&vm->i8254), vm->other_deadline);
     if (next == before)
         return;
     atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
@@ -244,14 +212,21 @@ static void arm_devices(struct vcpu *self)
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
-static void i8254_edges(struct vcpu *self, uint64_t now)
+static inline void i8254_edges(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
-    if (i8254_deadline(&vm->i8254) <= now && i8254_advance(&vm->i8254, now) > 0) {
-        i8254_irq(self, false);
-        i8254_irq(self, true);
-    }
+    if (i8254_deadline(&vm->i8254) > now || i8254_advance(&vm->i8254, now) == 0 ||
+        hpet_legacy(&vm->hpet))
+        return;
+    if (!irq_is(vm, 0, false))
+        platform_set_irq(self, 0, false);
+    change_irq(self, 0, true);
+}
+
+void platform_i8254_edges(struct vcpu *self, uint64_t now)
+{
+    i8254_edges(self, now);
 }
 
 /*
@@ -271,33 +246,52 @@ static void hpet_outputs(struct vcpu *self, uint64_t now)
         unsigned irq = hpet_irq(h, n);
 
         if ((edges & BIT32(n)) != 0) {
-            set_irq(self, irq, false);
-            set_irq(self, irq, true);
+            platform_set_irq(self, irq, false);
+            platform_set_irq(self, irq, true);
         } else if (irq < ISA_IRQS && hpet_is_level(h, n)) {
-            set_irq(self, irq, hpet_line(h, n));
+            platform_set_irq(self, irq, hpet_line(h, n));
         }
         levels |= (uint32_t)hpet_line(h, n) << irq;
     }
     for (unsigned irq = ISA_IRQS; irq < IOAPIC_PINS; irq++)
-        set_irq(self, irq, (levels & BIT32(irq)) != 0);
+        platform_set_irq(self, irq, (levels & BIT32(irq)) != 0);
 }
 
+/* The lock is held. */
+static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
+{
+    struct vm *vm = self->vm;
+
+    if (mc146818_deadline(&vm->rtc) <= now) {
+        mc146818_advance(&vm->rtc, now);
+        platform_rtc_irq(self);
+    }
+    if (hpet_deadline(&vm->hpet) <= now)
+        hpet_outputs(self, now);
+    if (ns16550_deadline(&vm->uart) <= now) {
+        ns16550_advance(&vm->uart, now);
+        platform_set_irq(self, 4, ns16550_irq(&vm->uart));
+    }
+    if (acpi_pm_deadline(&vm->pm) <= now) {
+        acpi_pm_advance(&vm->pm, now);
+        platform_set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    }
+    watchdog_advance(&vm->watchdog, now);
+    vm->other_deadline = other_deadline(vm);
+}
+
+/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
 static void advance_devices(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
     spin_lock(&vm->lock);
     i8254_edges(self, now);
-    mc146818_advance(&vm->rtc, now);
-    rtc_irq(self);
-    if (hpet_deadline(&vm->hpet) <= now)
-        hpet_outputs(self, now);
-    ns16550_advance(&vm->uart, now);
-    set_irq(self, 4, ns16550_irq(&vm->uart));
-    watchdog_advance(&vm->watchdog, now);
-    acpi_pm_advance(&vm->pm, now);
-    set_irq(self, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
-    arm_devices(self);
+    if (vm->other_deadline <= now)
+        advance_others(self, now);
+    atomic_store_explicit(&vm->device_deadline,
+                          earlier(i8254_deadline(&vm->i8254), vm->other_deadline),
+                          memory_order_relaxed);
     spin_unlock(&vm->lock);
 }
 
@@ -308,7 +302,7 @@ void platform_advance(struct vcpu *v)
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
-        v->attention = true;
+        v->arch.attention = true;
     }
     if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
         advance_devices(v, now);
@@ -318,7 +312,7 @@ void platform_advance(struct vcpu *v)
 /* --- console ---------------------------------------------------------------------------------- */
 
 /* Move bytes between the UART and the console's queues as far as there is room. */
-static void uart_exchange(struct vcpu *self, uint64_t now)
+void platform_uart_exchange(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
     uint8_t byte;
@@ -327,270 +321,20 @@ static void uart_exchange(struct vcpu *self, uint64_t now)
         console_put(vm, byte);
     while (ns16550_rx_space(&vm->uart) > 0 && ring_take(&vm->console_rx, &byte))
         ns16550_rx_put(&vm->uart, byte, now);
-    set_irq(self, 4, ns16550_irq(&vm->uart));
-    arm_devices(self);
+    platform_set_irq(self, 4, ns16550_irq(&vm->uart));
+    platform_arm_devices(self);
 }
 
 void platform_requests(struct vcpu *v, uint32_t requests)
 {
     if ((requests & REQUEST_LINT0) != 0)
-        take_lint0(v);
+        take_lint0(v, atomic_load(&v->vm->intr));
     if ((requests & (REQUEST_CONSOLE_RX | REQUEST_CONSOLE_TX)) != 0) {
         spin_lock(&v->vm->lock);
-        uart_exchange(v, vm_now(v->vm));
+        platform_uart_exchange(v, vm_now(v->vm));
         spin_unlock(&v->vm->lock);
     }
     arm(v);
-}
-
-/* --- devices behind ports --------------------------------------------------------------------- */
-
-static uint32_t all_ones(unsigned size)
-{
-    return (uint32_t)size_mask(size);
-}
-
-static uint32_t unclaimed_read(struct vm *vm, unsigned size)
-{
-    vm->unclaimed_io++;
-    return all_ones(size);
-}
-
-static uint8_t i8254_port_read(struct vcpu *v, uint16_t port)
-{
-    /* A read does not move the counter's edges. */
-    return i8254_read(&v->vm->i8254, port, vm_now(v->vm));
-}
-
-static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value)
-{
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
-
-    i8254_write(&vm->i8254, port, value, now);
-    i8254_edges(v, now);
-    if (!i8254_out(&vm->i8254, 0, now))
-        i8254_irq(v, false);
-    arm_devices(v);
-}
-
-static uint8_t uart_port_read(struct vcpu *v, uint16_t port)
-{
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
-    uint8_t value = ns16550_read(&vm->uart, port - COM1, now);
-
-    uart_exchange(v, now);
-    return value;
-}
-
-static void uart_port_write(struct vcpu *v, uint16_t port, uint8_t value)
-{
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
-
-    ns16550_write(&vm->uart, port - COM1, value, now);
-    uart_exchange(v, now);
-}
-
-static uint8_t rtc_port_read(struct vcpu *v, uint16_t port)
-{
-    struct vm *vm = v->vm;
-    uint8_t value = mc146818_read(&vm->rtc, port, vm_now(vm));
-
-    rtc_irq(v);
-    arm_devices(v);
-    return value;
-}
-
-static void rtc_port_write(struct vcpu *v, uint16_t port, uint8_t value)
-{
-    struct vm *vm = v->vm;
-
-    mc146818_write(&vm->rtc, port, value, vm_now(vm));
-    rtc_irq(v);
-    arm_devices(v);
-}
-
-static void pm_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
-{
-    struct vm *vm = v->vm;
-
-    if (acpi_pm_write(&vm->pm, port - PM_BASE, size, value, vm_now(vm)) == ACPI_PM_POWER_OFF)
-        vm->wish = WISH_POWER_OFF;
-    set_irq(v, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
-    arm_devices(v);
-}
-
-static void watchdog_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
-{
-    struct vm *vm = v->vm;
-
-    watchdog_write(&vm->watchdog, port - vm->config->watchdog_port, size, value, vm_now(vm));
-    arm_devices(v);
-}
-
-static uint32_t watchdog_port_read(const struct vm *vm, uint16_t port, unsigned size)
-{
-    return watchdog_read(&vm->watchdog, port - vm->config->watchdog_port, size, vm_now(vm));
-}
-
-static void reset_port_write(struct vm *vm, uint16_t port, uint8_t value)
-{
-    if (reset_ports_write(&vm->reset_ports, port, value) == RESET_VM)
-        vm->wish = WISH_RESET;
-}
-
-static void debug_exit(struct vm *vm, uint32_t value)
-{
-    vm->has_exit_status = true;
-    vm->exit_status = value;
-    vm->wish = WISH_POWER_OFF;
-}
-
-static uint8_t read_byte(struct vcpu *v, uint16_t port)
-{
-    struct vm *vm = v->vm;
-
-    switch (port_device(vm, port)) {
-    case PORT_I8259: {
-        uint8_t value = i8259_read(&vm->i8259, port);
-
-        i8259_changed(v); /* a poll acknowledges */
-        return value;
-    }
-    case PORT_I8254: return i8254_port_read(v, port);
-    case PORT_RESET: return reset_ports_read(&vm->reset_ports, port);
-    case PORT_RTC: return rtc_port_read(v, port);
-    case PORT_UART: return uart_port_read(v, port);
-    case PORT_PM: return (uint8_t)acpi_pm_read(&vm->pm, port - PM_BASE, 1, vm_now(vm));
-    case PORT_PCI:
-        if (pci_host_is_reset_port(port, 1))
-            return reset_ports_read(&vm->reset_ports, port);
-        return (uint8_t)pci_host_read(&vm->pci, port, 1);
-    case PORT_FW_CFG: return (uint8_t)fw_cfg_read(&vm->firmware.fw_cfg, port, 1);
-    case PORT_WATCHDOG: return (uint8_t)watchdog_port_read(vm, port, 1);
-    case PORT_NONE:
-    case PORT_DEBUG_EXIT:
-    case PORT_POST: break;
-    }
-    return (uint8_t)unclaimed_read(vm, 1);
-}
-
-static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
-{
-    struct vm *vm = v->vm;
-
-    switch (port_device(vm, port)) {
-    case PORT_I8259:
-        i8259_write(&vm->i8259, port, value);
-        i8259_changed(v);
-        return;
-    case PORT_I8254: i8254_port_write(v, port, value); return;
-    case PORT_RESET: reset_port_write(vm, port, value); return;
-    case PORT_RTC: rtc_port_write(v, port, value); return;
-    case PORT_UART: uart_port_write(v, port, value); return;
-    case PORT_PM: pm_port_write(v, port, 1, value); return;
-    case PORT_PCI:
-        if (pci_host_is_reset_port(port, 1))
-            reset_port_write(vm, port, value);
-        else
-            pci_host_write(&vm->pci, port, 1, value);
-        return;
-    case PORT_DEBUG_EXIT: debug_exit(vm, value); return;
-    case PORT_WATCHDOG: watchdog_port_write(v, port, 1, value); return;
-    case PORT_FW_CFG: /* nothing there is written by bytes */
-    case PORT_POST: return;
-    case PORT_NONE: break;
-    }
-    vm->unclaimed_io++;
-}
-
-/* 16- and 32-bit accesses: devices with wide registers take them whole. */
-static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
-{
-    struct vm *vm = v->vm;
-    uint32_t value = 0;
-
-    switch (port_device(vm, port)) {
-    case PORT_PM:
-        if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN)
-            return acpi_pm_read(&vm->pm, port - PM_BASE, size, vm_now(vm));
-        break;
-    case PORT_PCI: return pci_host_read(&vm->pci, port, size);
-    case PORT_FW_CFG: return fw_cfg_read(&vm->firmware.fw_cfg, port, size);
-    case PORT_WATCHDOG: return watchdog_port_read(vm, port, size);
-    case PORT_NONE: return unclaimed_read(vm, size);
-    case PORT_I8259:
-    case PORT_I8254:
-    case PORT_RESET:
-    case PORT_RTC:
-    case PORT_UART:
-    case PORT_DEBUG_EXIT:
-    case PORT_POST: break;
-    }
-    for (unsigned i = 0; i < size; i++)
-        value |= (uint32_t)read_byte(v, (uint16_t)(port + i)) << 8 * i;
-    return value;
-}
-
-/* false: not done yet, a DMA access goes on at the same instruction. */
-static bool fw_cfg_port_write(struct vm *vm, uint16_t port, unsigned size, uint32_t value)
-{
-    uint64_t descriptor;
-
-    return !fw_cfg_write(&vm->firmware.fw_cfg, port, size, value, &descriptor) ||
-           firmware_dma(vm, descriptor);
-}
-
-static bool write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
-{
-    struct vm *vm = v->vm;
-
-    switch (port_device(vm, port)) {
-    case PORT_PM:
-        if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN) {
-            pm_port_write(v, port, size, value);
-            return true;
-        }
-        break;
-    case PORT_PCI: pci_host_write(&vm->pci, port, size, value); return true;
-    case PORT_FW_CFG: return fw_cfg_port_write(vm, port, size, value);
-    case PORT_DEBUG_EXIT: debug_exit(vm, value); return true;
-    case PORT_WATCHDOG: watchdog_port_write(v, port, size, value); return true;
-    case PORT_NONE: vm->unclaimed_io++; return true;
-    case PORT_I8259:
-    case PORT_I8254:
-    case PORT_RESET:
-    case PORT_RTC:
-    case PORT_UART:
-    case PORT_POST: break;
-    }
-    for (unsigned i = 0; i < size; i++)
-        write_byte(v, (uint16_t)(port + i), (uint8_t)(value >> 8 * i));
-    return true;
-}
-
-uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size)
-{
-    spin_lock(&v->vm->lock);
-    uint32_t value = size == 1 ? read_byte(v, port) : read_wide(v, port, size);
-
-    spin_unlock(&v->vm->lock);
-    return value;
-}
-
-bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
-{
-    bool done = true;
-
-    spin_lock(&v->vm->lock);
-    if (size == 1)
-        write_byte(v, port, (uint8_t)value);
-    else
-        done = write_wide(v, port, size, value & all_ones(size));
-    spin_unlock(&v->vm->lock);
-    return done;
 }
 
 /* --- devices in memory ------------------------------------------------------------------------ */
@@ -621,7 +365,7 @@ static uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 
     if (hpet_deadline(h) <= now) { /* what is due goes out first */
         hpet_outputs(v, now);
-        arm_devices(v);
+        platform_arm_devices(v);
     }
     return hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
 }
@@ -635,11 +379,11 @@ static void hpet_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_
 
     hpet_write(&vm->hpet, (unsigned)(gpa - HPET_GPA), size, value, now);
     if (hpet_legacy(&vm->hpet) != legacy) {
-        set_irq(v, 0, legacy && i8254_out(&vm->i8254, 0, now));
-        set_irq(v, 8, legacy && mc146818_irq(&vm->rtc));
+        platform_set_irq(v, 0, legacy && i8254_out(&vm->i8254, 0, now));
+        platform_set_irq(v, 8, legacy && mc146818_irq(&vm->rtc));
     }
     hpet_outputs(v, now);
-    arm_devices(v);
+    platform_arm_devices(v);
 }
 
 static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
@@ -687,17 +431,26 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     spin_unlock(&vm->lock);
 }
 
-void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (offset == LAPIC_EOI_OFFSET)
+        lapic_eoi(&v->lapic, &effect);
+    else
+        lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
+    lapic_effect(v, &effect);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
+}
+
+void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+{
     if (!is_lapic(v, gpa, size)) {
         shared_write(v, gpa, size, value);
     } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm),
-                    &effect);
-        lapic_effect(v, &effect);
-        arm(v);
+        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
     }
 }
 
@@ -706,10 +459,12 @@ void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
 void platform_after_apic_write(struct vcpu *v, unsigned offset)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
     lapic_after_write(&v->lapic, offset, vm_now(v->vm), &effect);
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
 }
 
 void platform_after_eoi(struct vcpu *v, uint8_t vector)
@@ -731,21 +486,49 @@ void platform_set_apic_mode(struct vcpu *v)
     vcpu_set_apic_mode(&v->arch, mode);
 }
 
-void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time)
+static inline void write_deadline(struct vcpu *v, uint64_t moment)
 {
-    lapic_write_tsc_deadline(&v->lapic, vm_time, vm_now(v->vm));
-    v->attention = true; /* a moment in the past interrupts at once */
-    arm(v);
+    lapic_write_tsc_deadline(&v->lapic, moment);
+    arm(v); /* a moment in the past is due as soon as the guest goes on */
+}
+
+/* The VM time at which the guest's TSC will be `tsc`; now, if it is that or more already. */
+static uint64_t time_of_tsc(const struct vcpu *v, uint64_t tsc)
+{
+    uint64_t now = vm_now(v->vm);
+    uint64_t guest_now = now + v->tsc_skew;
+
+    if (tsc <= guest_now)
+        return now;
+    return tsc - guest_now < TIME_NEVER - now ? now + (tsc - guest_now) : TIME_NEVER - 1;
+}
+
+static NOINLINE void write_skewed_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    write_deadline(v, guest_tsc == 0 ? 0 : time_of_tsc(v, guest_tsc));
+}
+
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc)
+{
+    v->tsc_deadline = guest_tsc;
+    if (UNLIKELY(v->tsc_skew != 0))
+        write_skewed_deadline(v, guest_tsc);
+    else
+        write_deadline(v, guest_tsc);
 }
 
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct lapic_effect effect;
+    uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
+        lapic_eoi(&v->lapic, &effect);
+    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
-    arm(v);
+    if (lapic_deadline(&v->lapic) != deadline)
+        arm(v);
     return true;
 }
 
@@ -754,7 +537,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->attention = true;
+    v->arch.attention = true;
     arm(v);
     return ok;
 }
@@ -762,7 +545,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
 void platform_write_cr8(struct vcpu *v, uint64_t value)
 {
     lapic_set_cr8(&v->lapic, value);
-    v->attention = true;
+    lapic_changed(v);
 }
 
 /* --- power-on --------------------------------------------------------------------------------- */
@@ -778,7 +561,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->attention = true;
+    v->arch.attention = true;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;
@@ -795,7 +578,9 @@ void platform_reset(struct vm *vm)
     spin_lock(&vm->lock);
     vm->irq_levels = 0;
     atomic_store(&vm->device_deadline, 0); /* look at all of them */
+    vm->other_deadline = 0;
     i8259_reset(&vm->i8259);
+    atomic_store(&vm->intr, false);
     i8254_reset(&vm->i8254, vm->tsc_hz, now);
     ioapic_reset(&vm->ioapic, 0);
     mc146818_reset_line(&vm->rtc, now);
@@ -808,6 +593,6 @@ void platform_reset(struct vm *vm)
     watchdog_reset(&vm->watchdog, vm->tsc_hz, vm->config->watchdog_s);
     for (uint32_t i = 0; i < vm->config->vcpu_count; i++)
         reset_lapic(&vm->vcpu[i]);
-    set_irq(&vm->vcpu[0], 0, i8254_out(&vm->i8254, 0, now));
+    platform_set_irq(&vm->vcpu[0], 0, i8254_out(&vm->i8254, 0, now));
     spin_unlock(&vm->lock);
 }

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/compiler.h"
 
 struct vcpu;
 struct vm;
@@ -26,20 +25,13 @@ void platform_power_on(struct vm *vm, uint64_t unix_time);
 void platform_reset(struct vm *vm);
 
 /*
- * IN and OUT.
- *   size    1, 2 or 4 bytes; a device of 8-bit ports is asked for each port by itself
- *   return  read: value in the low `size` bytes; all ones where nothing is. write: true if it is
- *           done, false if the guest has to execute the instruction again (fw_cfg's DMA)
+ * Accesses to guest-physical addresses outside RAM; size 1, 2, 4 or 8. IN and OUT: guest/port.h.
  */
-uint32_t platform_port_read(struct vcpu *v, uint16_t port, unsigned size);
-MUST_CHECK bool platform_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
-
-/* The same for guest-physical addresses outside RAM; size 1, 2, 4 or 8. */
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size);
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value);
 
 /* MSR writes with effects beyond the local APIC; false: #GP. */
-void platform_write_tsc_deadline(struct vcpu *v, uint64_t vm_time);
+void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc);
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value);
 bool platform_write_apic_base(struct vcpu *v, uint64_t value);
 void platform_write_cr8(struct vcpu *v, uint64_t value);
@@ -58,13 +50,34 @@ void platform_advance(struct vcpu *v);
 void platform_requests(struct vcpu *v, uint32_t requests);
 
 /*
- * The vector of the interrupt the vCPU should take now, acknowledged; -1: none.
- * platform_irq_waiting() says whether there is one.
+ * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
+ * failed. The vector of what the vCPU should take now, acknowledged; -1: none.
  */
-bool platform_irq_waiting(const struct vcpu *v);
-int platform_irq_ack(struct vcpu *v);
-
-/* The same without the local APIC's own interrupts, for hardware that delivers those. */
 bool platform_extint_waiting(const struct vcpu *v);
+int platform_extint_ack(struct vcpu *v);
+
+/*
+ * What follows is for the device accesses of guest/port.c; vm->lock is held.
+ *
+ * Set the level of interrupt `irq`: of an ISA interrupt at the 8259 pair and the I/O APIC, from 16
+ * on at the latter only.
+ */
+void platform_set_irq(struct vcpu *self, unsigned irq, bool level);
+
+/* The same for the 8254's and the RTC's, unless the HPET took their place. */
+void platform_i8254_irq(struct vcpu *self, bool level);
+void platform_rtc_irq(struct vcpu *self);
+
+/* What the 8254 has to report at `now` goes out. */
+void platform_i8254_edges(struct vcpu *self, uint64_t now);
+
+/* The 8259 pair was accessed: its output may have changed. */
+void platform_i8259_changed(struct vcpu *self);
+
+/* A device's deadline may have moved. */
+void platform_arm_devices(struct vcpu *self);
+
+/* Move bytes between the UART and the console's queues as far as there is room. */
+void platform_uart_exchange(struct vcpu *self, uint64_t now);
 
 #endif

@@ -7,35 +7,15 @@
 
 struct vcpu;
 
-/* What is to happen after an exit was handled. Only vcpu_loop acts on it. */
-enum outcome {
-    RESUME,      /* go on where the guest is (an event may have been set) */
-    RESUME_NEXT, /* go on behind the instruction that caused the exit */
-    STOP_VM,     /* vm->wish says what comes next */
-};
-
 /* Run a vCPU until its VM stops. Context: its own core. */
 void vcpu_loop(struct vcpu *v);
-
-/*
- * Decide what to inject at the next entry, or ask for a window: guest/intr.c. Waits if the vCPU is
- * not active; false: the VM stops.
- */
-bool intr_prepare(struct vcpu *v);
-
-/* One exit: guest/exit.c. */
-enum outcome exit_dispatch(struct vcpu *v, const struct vcpu_exit *x);
 
 /* Do what other cores asked of this vCPU; interrupts that came before it ran are in here, too. */
 void exit_take_requests(struct vcpu *v);
 
 /* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c, exit_task.c. */
-enum outcome exit_cpuid(struct vcpu *v);
-enum outcome exit_rdmsr(struct vcpu *v);
-enum outcome exit_wrmsr(struct vcpu *v);
 enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_xsetbv(struct vcpu *v);
-enum outcome exit_pio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_task_switch(struct vcpu *v, const struct vcpu_exit *x);

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "arch/x86/vcpu.h"
@@ -26,6 +27,7 @@
 #include "guest/cpuid.h"
 #include "guest/firmware.h"
 #include "guest/msr.h"
+#include "guest/time.h"
 #include "lib/ring.h"
 #include "lib/spinlock.h"
 #include "mm/ept.h"
@@ -64,7 +66,6 @@ struct vcpu {
     uint32_t core;  /* index of the physical core it owns */
 
     enum vcpu_activity activity;
-    bool attention; /* intr_prepare has something to look at before the next entry */
     bool nmi_pending;
     uint8_t lost_irq;    /* vector taken from its controller whose delivery failed; 0: none */
     bool extint_pending; /* an I/O APIC pin in ExtINT mode asked for the 8259's vector */
@@ -155,9 +156,10 @@ struct vm {
     struct reset_ports reset_ports;
     struct watchdog watchdog;
     struct firmware firmware; /* its items do not change after creation */
+    uint64_t other_deadline;  /* the earliest of these devices, but for the 8254 */
     uint32_t irq_levels;      /* bit n: ISA IRQ n is asserted */
 
-    uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
+    _Atomic uint64_t unclaimed_io; /* accesses to ports and memory where nothing is */
 
     struct ring console_tx;      /* from the guest's UART to the console */
     struct ring console_rx;      /* from the keyboard */
@@ -168,6 +170,12 @@ struct vm {
 
 /* One per guest of the config, in its order; defined in the generated config.c. */
 extern struct vm vms[];
+
+/* The vCPU of what arch/x86/vcpu.h hands to the policy. */
+static inline struct vcpu *vcpu_of(struct vcpu_arch *a)
+{
+    return (struct vcpu *)(void *)((char *)a - offsetof(struct vcpu, arch));
+}
 
 struct pages;
 
@@ -216,10 +224,16 @@ bool vm_may_record(struct vm *vm);
 /* "running", "powered off", ... */
 const char *vm_state_name(const struct vm *vm);
 
-/* VM time: TSC ticks since power-on, the clock of all its devices: guest/time.c. */
-uint64_t vm_now(const struct vm *vm);
+/* VM time: TSC ticks since power-on, the clock of all its devices. */
+static inline uint64_t vm_now(const struct vm *vm)
+{
+    return time_host() - vm->tsc_start;
+}
 
 /* Power-on: VM time is 0 now. */
-void vm_clock_start(struct vm *vm);
+static inline void vm_clock_start(struct vm *vm)
+{
+    vm->tsc_start = time_host();
+}
 
 #endif

@@ -18,10 +18,16 @@ __extension__ typedef unsigned __int128 uint128_t;
 
 struct ratio {
     uint64_t mul;    /* 2^96 * to_hz / from_hz, rounded up: [95:32] */
+    uint64_t mul_lo; /* [31:0] of it in [63:32]: what a product has to be shifted by is 64 */
     uint64_t inv;    /* 2^64 * from_hz / to_hz, rounded down: [95:32] */
-    uint32_t mul_lo; /* [31:0] of the first */
-    uint32_t inv_lo; /* [31:0] of the second */
+    uint64_t inv_lo; /* [31:0] of it in [63:32] */
 };
+
+/* The upper half of a product. */
+static inline uint64_t ratio_mul_high(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((uint128_t)a * b >> 64);
+}
 
 /* The next `count` binary digits of rest / den; rest < den <= 2^63, and again afterwards. */
 static inline uint64_t ratio_digits(uint64_t *rest, uint64_t den, unsigned count)
@@ -49,14 +55,14 @@ static inline struct ratio ratio_make(uint64_t from_hz, uint64_t to_hz)
     uint64_t rest = to_hz;
 
     r.mul = ratio_digits(&rest, from_hz, 64);
-    r.mul_lo = (uint32_t)ratio_digits(&rest, from_hz, 32);
+    r.mul_lo = ratio_digits(&rest, from_hz, 32) << 32;
     if (rest != 0) {
-        r.mul_lo++;
+        r.mul_lo += 1ull << 32;
         r.mul += r.mul_lo == 0;
     }
     rest = from_hz % to_hz;
     r.inv = from_hz / to_hz << 32 | ratio_digits(&rest, to_hz, 32);
-    r.inv_lo = (uint32_t)ratio_digits(&rest, to_hz, 32);
+    r.inv_lo = ratio_digits(&rest, to_hz, 32) << 32;
     return r;
 }
 
@@ -67,9 +73,11 @@ static inline struct ratio ratio_make(uint64_t from_hz, uint64_t to_hz)
  */
 static inline uint64_t ratio_ticks(struct ratio r, uint64_t t)
 {
-    uint128_t sum = (uint128_t)t * r.mul + (((uint128_t)t * r.mul_lo) >> 32);
+    uint64_t below = ratio_mul_high(t, r.mul_lo);
+    uint128_t product = (uint128_t)t * r.mul;
+    uint64_t low = (uint64_t)product + below;
 
-    return (uint64_t)(sum >> 64);
+    return (uint64_t)(product >> 64) + (low < below);
 }
 
 /*
@@ -80,8 +88,7 @@ static inline uint64_t ratio_ticks(struct ratio r, uint64_t t)
 static inline uint64_t ratio_when(struct ratio r, uint64_t n)
 {
     /* n * from / to less n / 2^64 at most, so that two steps up are the most that is needed. */
-    uint128_t sum = ((uint128_t)n * r.inv) + (((uint128_t)n * r.inv_lo) >> 32);
-    uint64_t t = (uint64_t)(sum >> 32);
+    uint64_t t = (uint64_t)(((uint128_t)n * r.inv + ratio_mul_high(n, r.inv_lo)) >> 32);
 
     while (ratio_ticks(r, t) < n)
         t++;

@@ -9,29 +9,33 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "lib/compiler.h"
+
 struct spinlock {
-    atomic_bool held;
+    atomic_uint held; /* [0]; set by a bit-test-and-set, whose answer needs no register */
 };
 
 /* Take the lock if it is free; false: somebody else has it. */
 static inline bool spin_trylock(struct spinlock *l)
 {
-    return !atomic_exchange_explicit(&l->held, true, memory_order_acquire);
+    return (atomic_fetch_or_explicit(&l->held, 1, memory_order_acquire) & 1) == 0;
 }
 
 /* Take the lock, waiting for it. */
 static inline void spin_lock(struct spinlock *l)
 {
-    while (!spin_trylock(l)) {
+    if (LIKELY(spin_trylock(l))) /* this one goes straight on */
+        return;
+    do {
         while (atomic_load_explicit(&l->held, memory_order_relaxed))
             __builtin_ia32_pause();
-    }
+    } while (!spin_trylock(l));
 }
 
 /* Give the lock back; the caller holds it. */
 static inline void spin_unlock(struct spinlock *l)
 {
-    atomic_store_explicit(&l->held, false, memory_order_release);
+    atomic_store_explicit(&l->held, 0, memory_order_release);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "arch/x86/asm.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/trap.h"
+#include "lib/bits.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 
@@ -103,6 +104,13 @@ void cpu_describe(char *buf, uint32_t size)
         name++;
     fmt_print(buf, size, "%s, family %u model %u stepping %u", name, family_of(signature),
               (signature >> 4 & 0xf) | (signature >> 12 & 0xf0), signature & 0xf);
+}
+
+uint64_t cpu_arch_capabilities(void)
+{
+    bool has = cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx & BIT32(29)) != 0;
+
+    return has ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
 }
 
 void cpu_take_interrupts(void)

@@ -126,6 +126,13 @@ struct vcpu_exit {
     } u;
 };
 
+/* What is to happen after an exit was handled. Only vcpu_run acts on it. */
+enum outcome {
+    RESUME,      /* go on where the guest is (an event may have been set) */
+    RESUME_NEXT, /* go on behind the instruction that caused the exit: as vcpu_skip_bytes() */
+    STOP_VM,     /* vm->wish says what comes next */
+};
+
 /* What vcpu_inject() delivers at the next entry. SDM 3C "Event Injection". */
 enum vcpu_event_type {
     EVENT_EXTERNAL = 0,
@@ -228,8 +235,16 @@ struct vcpu_field {
 
 struct vcpu_arch {
     uint64_t gpr[GPR_COUNT]; /* the entry code saves and loads these; first, at known offsets */
-    uint64_t host_rsp;       /* what HOST_RSP holds now */
-    uint64_t launched;       /* 0: VMLAUNCH, 1: VMRESUME */
+    bool launched;           /* VMRESUME, not VMLAUNCH */
+    union {
+        uint32_t before_entry; /* not 0: one of these, so that an entry asks one question */
+        struct {
+            bool attention; /* vcpu_prepare_entry() has something to look at */
+            bool event;     /* entry_info is set */
+            bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+        };
+    };
+    struct vcpu_exit exit; /* the last one */
 
     uint64_t vmcs_hpa;
     uint64_t msr_bitmap_hpa;
@@ -250,7 +265,6 @@ struct vcpu_arch {
     uint32_t entry_error;
     uint32_t vpid;
     uint8_t tpr_threshold; /* as in the VMCS */
-    bool has_timer;        /* the preemption timer is on; it counts TSC >> timer_shift */
     uint8_t timer_shift;
 };
 
@@ -284,17 +298,29 @@ void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start);
 
 /* --- running -------------------------------------------------------------------------------- */
 
-/* Run the guest until something needs attention, then say what. */
-void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out);
+/* Run the guest until one of the next two says that its VM stops. */
+void vcpu_run(struct vcpu_arch *a);
 
 /*
- * Go on behind the instruction that caused the last exit: STI/MOV SS blocking and RF end, and with
- * RFLAGS.TF the guest gets its #DB. No event is set yet.
+ * What the policy (guest/) gives to vcpu_run: found by the linker, so that the loop of entries and
+ * exits needs neither a pointer nor registers saved for a return.
+ *
+ * vcpu_handle_cpuid() and so on: an exit by that instruction; the answer is what happens next.
+ *   port, size  of IN and OUT, not of their string forms; 1, 2 or 4 bytes
+ * vcpu_handle_exit(): every other exit.
+ * vcpu_prepare_entry(): before an entry, if a->attention is set; false: the VM stops.
  */
-void vcpu_skip(struct vcpu_arch *a);
+enum outcome vcpu_handle_cpuid(struct vcpu_arch *a);
+enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a);
+enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
+enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
+enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
+enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
+bool vcpu_prepare_entry(struct vcpu_arch *a);
 
 /*
- * The same where the hardware does not give the instruction's length (EXIT_MMIO).
+ * Go on behind an instruction whose length the hardware does not give (EXIT_MMIO): STI/MOV SS
+ * blocking and RF end, and with RFLAGS.TF the guest gets its #DB. No event is set yet.
  *   len  1..15; 0: one iteration of a repeated instruction is done, which is to go on
  */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len);

@@ -42,16 +42,11 @@ void host_fake_reset(void)
     cpu_count = CORES;
 }
 
-/* --- guest/time.c ----------------------------------------------------------------------------- */
+/* --- guest/time.h ----------------------------------------------------------------------------- */
 
-void vm_clock_start(struct vm *vm)
+uint64_t time_host(void)
 {
-    vm->tsc_start = host_fake.tsc;
-}
-
-uint64_t vm_now(const struct vm *vm)
-{
-    return host_fake.tsc - vm->tsc_start;
+    return host_fake.tsc;
 }
 
 /* --- arch/x86/uart.c -------------------------------------------------------------------------- */
@@ -212,6 +207,11 @@ void host_nmi(void)
 
 void machine_stop_others(void)
 {
+}
+
+uint64_t cpu_arch_capabilities(void)
+{
+    return host_fake.arch_capabilities;
 }
 
 void cpu_take_interrupts(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host's machine beside virtualization, for unit tests: clock, UART, screen, 8254, local APIC,
- * cores. Stands in for guest/time.c, arch/x86/uart.c, screen.c, journal.c, pit.c, apic.c, cpu.c,
+ * cores. Stands in for guest/time.h, arch/x86/uart.c, screen.c, journal.c, pit.c, apic.c, cpu.c,
  * power.c and the host_* functions of boot/main.c.
  */
 #ifndef TESTS_FAKE_HOST_FAKE_H
@@ -14,6 +14,7 @@
 #define HOST_FAKE_TEXT 0x20000u
 
 struct host_fake {
+    uint64_t arch_capabilities; /* IA32_ARCH_CAPABILITIES */
     uint64_t tsc; /* what RDTSC would give */
 
     /* UART. What was sent is `text`, always NUL-terminated; beyond its size it is dropped. */

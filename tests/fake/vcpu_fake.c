@@ -190,7 +190,22 @@ static void scripted_exit(struct vcpu_arch *a, struct vcpu_exit *out)
     out->kind = EXIT_TRIPLE_FAULT;
 }
 
-void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
+static void end_instruction(struct vcpu_arch *a)
+{
+    vcpu_fake.sti_blocking = false;
+    vcpu_fake.state.rflags &= ~RFLAGS_RF;
+    if ((vcpu_fake.state.rflags & RFLAGS_TF) != 0)
+        vcpu_inject_debug(a, 0x4000);
+}
+
+static void skip(struct vcpu_arch *a)
+{
+    vcpu_fake.state.rip += vcpu_fake.insn_len;
+    vcpu_fake.skips++;
+    end_instruction(a);
+}
+
+static void run_once(struct vcpu_arch *a, struct vcpu_exit *out)
 {
     memset(out, 0x5a, sizeof(*out)); /* what an exit does not say, nobody reads */
     vcpu_fake.entries++;
@@ -206,19 +221,35 @@ void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
     scripted_exit(a, out);
 }
 
-static void end_instruction(struct vcpu_arch *a)
+static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
 {
-    vcpu_fake.sti_blocking = false;
-    vcpu_fake.state.rflags &= ~RFLAGS_RF;
-    if ((vcpu_fake.state.rflags & RFLAGS_TF) != 0)
-        vcpu_inject_debug(a, 0x4000);
+    if (x->kind == EXIT_CPUID)
+        return vcpu_handle_cpuid(a);
+    if (x->kind == EXIT_RDMSR)
+        return vcpu_handle_rdmsr(a);
+    if (x->kind == EXIT_WRMSR)
+        return vcpu_handle_wrmsr(a);
+    if (x->kind == EXIT_PIO && x->u.pio.in)
+        return vcpu_handle_in(a, x->u.pio.port, x->u.pio.size);
+    if (x->kind == EXIT_PIO)
+        return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
+    return vcpu_handle_exit(a, x);
 }
 
-void vcpu_skip(struct vcpu_arch *a)
+void vcpu_run(struct vcpu_arch *a)
 {
-    vcpu_fake.state.rip += vcpu_fake.insn_len;
-    vcpu_fake.skips++;
-    end_instruction(a);
+    for (;;) {
+        struct vcpu_exit x;
+
+        if (a->attention && !vcpu_prepare_entry(a))
+            return;
+        run_once(a, &x);
+        switch (handle(a, &x)) {
+        case RESUME: break;
+        case RESUME_NEXT: skip(a); break;
+        case STOP_VM: return;
+        }
+    }
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)

@@ -44,7 +44,7 @@ struct vcpu_fake {
     unsigned phys_bits;         /* MAXPHYADDR, for reserved bits of PDPTEs */
     uint32_t apicv;             /* APICV_* that the hardware has */
     bool no_rdtscp, no_invpcid; /* controls the hardware does not have */
-    unsigned insn_len;          /* what vcpu_skip adds to RIP; at first 2 */
+    unsigned insn_len;          /* what RESUME_NEXT adds to RIP; at first 2 */
 
     struct vcpu_exit script[VCPU_FAKE_SCRIPT];
     unsigned script_len, script_at;
@@ -61,7 +61,7 @@ struct vcpu_fake {
     uint8_t rvi, svi, tpr_threshold;
     uint64_t eoi_exits[4];
     unsigned entries;
-    unsigned skips;      /* calls of vcpu_skip */
+    unsigned skips;      /* answers of RESUME_NEXT */
     unsigned skip_bytes; /* calls of vcpu_skip_bytes */
     unsigned resets;
     struct vcpu_start start; /* of the last reset */

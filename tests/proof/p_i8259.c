@@ -31,6 +31,22 @@ void guest_read(void)
     PROVE(i8259_ok(&p), "a read keeps the invariant");
 }
 
+/* What is peeked at is what a read gives, and the read would have changed nothing. */
+void guest_peek(void)
+{
+    struct i8259 p = any();
+    struct i8259 before = p;
+    uint16_t port = nondet_bool() ? I8259_MASTER_DATA : I8259_SLAVE_DATA;
+    unsigned chip = port == I8259_MASTER_DATA ? 0 : 1;
+    int mask = i8259_peek_mask(&p, port);
+
+    ASSUME(mask >= 0);
+    PROVE(i8259_read(&p, port) == mask, "the mask that is peeked at is read");
+    PROVE(p.chip[chip].isr == before.chip[chip].isr && p.chip[chip].edge == before.chip[chip].edge &&
+              i8259_intr(&p) == i8259_intr(&before),
+          "and nothing is acknowledged by that");
+}
+
 void guest_write(void)
 {
     struct i8259 p = any();

@@ -31,6 +31,20 @@ void guest_read(void)
     PROVE(ns16550_ok(&u), "a read keeps the invariant");
 }
 
+/* What is peeked at is what a read gives, and the read would have changed nothing for the guest. */
+void guest_peek(void)
+{
+    struct ns16550 u = any();
+    int lsr = ns16550_peek_lsr(&u);
+    bool irq = ns16550_irq(&u);
+    uint64_t now = nondet_u64();
+
+    ASSUME(lsr >= 0 && now < ns16550_deadline(&u));
+    PROVE(ns16550_read(&u, NS16550_LSR, now) == lsr, "the line status that is peeked at is read");
+    PROVE(ns16550_irq(&u) == irq, "and no interrupt goes by that");
+    PROVE(ns16550_peek_lsr(&u) == lsr, "nor does it change");
+}
+
 void guest_write(void)
 {
     struct ns16550 u = any();

@@ -26,9 +26,12 @@ static void out(struct i8259 *p, uint16_t port, uint8_t value)
 
 static uint8_t in(struct i8259 *p, uint16_t port)
 {
+    int brief = i8259_peek_mask(p, port);
     uint8_t value = i8259_read(p, port);
 
     assert_true(i8259_ok(p));
+    if (port == 0x21 || port == 0xa1)
+        assert_true(brief == -1 || brief == value);
     return value;
 }
 

@@ -45,7 +45,7 @@ static int setup(void **state)
     small_vm_vcpus = 1;
     for (unsigned i = 0; i < 3; i++) {
         vm->vcpu[i].activity = VCPU_ACTIVE;
-        vm->vcpu[i].attention = false;
+        vm->vcpu[i].arch.attention = false;
         write_lapic(&vm->vcpu[i], 0xf0, ENABLE);
     }
     host_fake.ipis = host_fake.sent_nmis = 0;
@@ -71,7 +71,7 @@ static void test_fixed_to_itself_needs_no_interrupt(void **state)
     send(APIC_FIXED, 0, 0x41);
     assert_int_equal(host_fake.ipis, 0);
     assert_int_equal(lapic_highest_irr(&bsp->lapic), 0x41);
-    assert_true(bsp->attention);
+    assert_true(bsp->arch.attention);
 }
 
 static void test_fixed_to_another_is_posted_with_one_kick(void **state)
@@ -89,7 +89,7 @@ static void test_fixed_to_another_is_posted_with_one_kick(void **state)
     assert_int_equal(lapic_highest_irr(&ap->lapic), 0xff);
     assert_int_equal(ap->arch.posted->pir[1] | ap->arch.posted->pir[3], 0);
     assert_int_equal(ap->arch.posted->control, 0);
-    assert_true(ap->attention);
+    assert_true(ap->arch.attention);
     send(APIC_FIXED, 1, 0x41); /* now there is something to tell again */
     assert_int_equal(host_fake.ipis, 2);
 }
@@ -259,10 +259,10 @@ static void test_init_to_itself_stops_the_first(void **state)
 {
     (void)state;
     vm->wish = WISH_RUN;
-    assert_true(intr_prepare(bsp));
+    assert_true(vcpu_prepare_entry(&bsp->arch));
     send(APIC_INIT, 0, 0);
-    assert_true(bsp->attention);
-    assert_false(intr_prepare(bsp));
+    assert_true(bsp->arch.attention);
+    assert_false(vcpu_prepare_entry(&bsp->arch));
 }
 
 /* NMIs go before interrupts: those of other guests' console are not to wait for ever. */
@@ -303,7 +303,7 @@ static void test_an_nmi_lets_interrupts_in(void **state)
     bsp->arch.apicv = APICV_POSTED;
     bsp->arch.posted->control = POSTED_ON;
     host_fake.interrupts = window;
-    assert_int_equal(exit_dispatch(bsp, &x), RESUME);
+    assert_int_equal(vcpu_handle_exit(&bsp->arch, &x), RESUME);
     host_fake.interrupts = NULL;
     assert_int_equal(windows, 1);
     assert_true(bsp->arch.armed_deadline > host_fake.tsc);
@@ -363,7 +363,7 @@ static void test_hardware_gets_rvi_and_eoi_exits(void **state)
     m.level = true;
     ipi_deliver(bsp, &m, UINT32_MAX);
     vcpu_fake.state.rflags |= 1u << 9;
-    assert_true(intr_prepare(bsp));
+    assert_true(vcpu_prepare_entry(&bsp->arch));
     assert_int_equal(vcpu_fake.rvi, 0x51);
     assert_int_equal(vcpu_fake.svi, 0);
     assert_int_equal(vcpu_fake.eoi_exits[1], 1ull << 0x11);
@@ -376,10 +376,10 @@ static void test_tpr_that_holds_up_an_interrupt_is_watched(void **state)
     (void)state;
     send(APIC_FIXED, 0, 0x41);
     write_lapic(bsp, 0x80, 0x50);
-    assert_true(intr_prepare(bsp));
+    assert_true(vcpu_prepare_entry(&bsp->arch));
     assert_int_equal(vcpu_fake.tpr_threshold, 4);
     write_lapic(bsp, 0x80, 0x30);
-    assert_true(intr_prepare(bsp));
+    assert_true(vcpu_prepare_entry(&bsp->arch));
     assert_int_equal(vcpu_fake.tpr_threshold, 0);
 }
 

@@ -267,7 +267,10 @@ static void test_the_page_shows_what_a_read_gives(void **state)
         case 3: lapic_write(&l, SVR, 0x1ff, i, &effect); break;
         case 4: lapic_set_lint(&l, value & 1, (value & 2) != 0); break;
         case 5: fixed(&l, value & 0xff, (value & 256) != 0); break;
-        case 6: lapic_ack(&l, lapic_pending(&l)); break;
+        case 6:
+            if (lapic_pending(&l) >= 0)
+                lapic_ack(&l, lapic_pending(&l));
+            break;
         default: lapic_advance(&l, i); break;
         }
         assert_true(lapic_ok(&l));

@@ -342,9 +342,9 @@ static void test_pit_access_after_edge_does_not_double_the_tick(void **state)
     cpu->arch.gpr[RAX] = 0;
     assert_true(small_vm_exit(&latch)); /* OUT is low */
     host_fake.tsc += 4 * MS;            /* OUT has risen */
-    assert_int_equal(exit_dispatch(cpu, &latch), RESUME_NEXT);
+    assert_int_equal(vcpu_handle_out(&cpu->arch, 0x43, 1), RESUME_NEXT);
     vcpu_fake.state.rflags |= RFLAGS_IF;
-    intr_prepare(cpu);
+    vcpu_prepare_entry(&cpu->arch);
     small_vm_run();
     small_vm_expect(EVENT_EXTERNAL, 0x20);
     small_vm_out(0x20, 1, 0x20);
@@ -405,7 +405,7 @@ static void test_exception_goes_before_interrupt(void **state)
 
     host_fake.tsc += 11 * MS;
     platform_advance(cpu);
-    assert_int_equal(exit_dispatch(cpu, &x), RESUME);
+    assert_int_equal(vcpu_handle_exit(&cpu->arch, &x), RESUME);
     small_vm_run();
     small_vm_expect_gp();
     small_vm_expect(EVENT_EXTERNAL, 0x20); /* IF is still 1: the fake's #GP handler left it */
@@ -422,7 +422,7 @@ static void test_nmi_goes_before_interrupt_and_blocks_nmi(void **state)
     small_vm_expect(EVENT_NMI, VECTOR_NMI);
     small_vm_expect_none();
     cpu->nmi_pending = true;
-    cpu->attention = true;
+    cpu->arch.attention = true;
     small_vm_run();
     small_vm_expect_none();
     assert_true(vcpu_fake.nmi_window);

@@ -175,11 +175,11 @@ static void test_cpuid_leaf_7_has_no_unknown_feature(void **state)
                                BIT_OF(15) | BIT_OF(25)),
                      0); /* SGX HLE RTM PQM MPX PQE PT */
     assert_int_equal(r[ECX] & (BIT_OF(3) | BIT_OF(4) | BIT_OF(5) | BIT_OF(7) | BIT_OF(16)),
-                     0);                 /* PKU OSPKE WAITPKG CET LA57 */
+                     0);                             /* PKU OSPKE WAITPKG CET LA57 */
     assert_int_equal(r[EBX] & BIT_OF(1), BIT_OF(1)); /* TSC_ADJUST */
     assert_int_equal(r[ECX] & BIT_OF(2), BIT_OF(2)); /* UMIP */
-    /* FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; no IA32_SPEC_CTRL: it is not an MSR here */
-    assert_int_equal(r[EDX], 0x804510);
+    /* FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16 ARCH_CAPABILITIES; IA32_SPEC_CTRL is no MSR here */
+    assert_int_equal(r[EDX], 0x20804510);
     small_vm_cpuid(7, 1, r);
     assert_int_equal(r[EAX] | r[EBX] | r[ECX] | r[EDX], 0);
     cpuid_fake_set(7, 1, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff);
@@ -556,6 +556,29 @@ static void test_constant_msrs(void **state)
     assert_true(small_vm_wrmsr(0x1d9, 0));
     assert_false(small_vm_wrmsr(0x1d9, 1));
     assert_false(small_vm_wrmsr(0x17a, 4));
+}
+
+/* The flaws a CPU says it has not; and without enhanced IBRS [1] it has neither BHI nor ITS. */
+static void test_arch_capabilities_say_what_the_cpu_has_not(void **state)
+{
+    const uint64_t bhi_its = 1ull << 20 | 1ull << 62;
+    uint64_t value;
+
+    (void)state;
+    assert_true(small_vm_rdmsr(0x10a, &value));
+    assert_true(value == bhi_its);
+    host_fake.arch_capabilities = 0x21; /* RDCL_NO MDS_NO */
+    assert_true(small_vm_rdmsr(0x10a, &value));
+    assert_true(value == (bhi_its | 0x21));
+    host_fake.arch_capabilities =
+        0x2b; /* and IBRS_ALL, SKIP_L1DFL: the guest's business is neither */
+    assert_true(small_vm_rdmsr(0x10a, &value));
+    assert_int_equal(value, 0x21);
+    host_fake.arch_capabilities = 2 | bhi_its;
+    assert_true(small_vm_rdmsr(0x10a, &value));
+    assert_true(value == bhi_its);
+    host_fake.arch_capabilities = 0;
+    assert_false(small_vm_wrmsr(0x10a, value));
 }
 
 static void test_mtrr_default_type_is_checked(void **state)
@@ -938,6 +961,7 @@ int main(void)
         TEST(test_refused_msrs_are_named_once),
         TEST(test_feature_control_is_locked_without_vmx),
         TEST(test_constant_msrs),
+        TEST(test_arch_capabilities_say_what_the_cpu_has_not),
         TEST(test_mtrr_default_type_is_checked),
         TEST(test_fixed_mtrrs_are_checked_byte_by_byte),
         TEST(test_variable_mtrrs_are_checked),

@@ -703,8 +703,6 @@ static void test_mmio_rep_stosd(void **state)
     (void)state;
     cpu->arch.gpr[RAX] = 0x21;
     assert_true(mmio_string("\xf3\xab", 2, 1, TPR, 2, TPR, true));
-    expect_registers(1, TPR + 4, 1, false, 2); /* interrupts may be taken now */
-    assert_true(mmio_string("\xf3\xab", 2, 1, TPR + 4, 1, TPR + 4, true));
     expect_registers(1, TPR + 8, 0, true, 2);
     assert_int_equal(small_vm_mmio_read(TPR), 0x21);
     vcpu_fake.state.rflags |= RFLAGS_DF;
@@ -712,6 +710,16 @@ static void test_mmio_rep_stosd(void **state)
     assert_true(mmio_string("\xab", 1, 1, TPR, 9, TPR, true));
     expect_registers(1, TPR - 4, 9, true, 1);
     assert_int_equal(small_vm_mmio_read(TPR), 0x22);
+}
+
+static void test_mmio_rep_stops_where_an_interrupt_may_be_taken(void **state)
+{
+    (void)state;
+    small_vm_mmio_write(0xfee00300, 0x00040051); /* to itself; IF is 0 */
+    assert_true(mmio_string("\xf3\xab", 2, 1, TPR, 2, TPR, true));
+    expect_registers(1, TPR + 4, 1, false, 2);
+    assert_true(mmio_string("\xf3\xab", 2, 1, TPR + 4, 1, TPR + 4, true));
+    expect_registers(1, TPR + 8, 0, true, 2);
 }
 
 static void test_mmio_rep_is_bounded(void **state)
@@ -1133,6 +1141,7 @@ int main(void)
         TEST(test_mmio_xchg),
         TEST(test_mmio_alu_writes_result_and_flags),
         TEST(test_mmio_rep_stosd),
+        TEST(test_mmio_rep_stops_where_an_interrupt_may_be_taken),
         TEST(test_mmio_rep_is_bounded),
         TEST(test_mmio_lods),
         TEST(test_mmio_movs_in_all_directions),

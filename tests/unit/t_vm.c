@@ -12,6 +12,7 @@
 #include "arch/x86/regs.h"
 #include "guest/gmem.h"
 #include "guest/platform.h"
+#include "guest/port.h"
 #include "guest/run.h"
 #include "lib/time.h"
 #include "tests/fake/small_vm.h"
@@ -498,7 +499,7 @@ static void test_a_late_kick_ends_the_guest(void **state)
     (void)state;
     small_vm_out(WATCHDOG, 1, 1);
     host_fake.tsc += 31 * SECOND;
-    assert_true(platform_port_write(cpu, WATCHDOG + 1, 1, 1));
+    assert_true(port_write(cpu, WATCHDOG + 1, 1, 1));
     vcpu_fake_add(&(struct vcpu_exit){.kind = EXIT_NOP});
     small_vm_run();
     assert_false(vcpu_fake.over);

@@ -1,58 +1,65 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * uint64_t vmx_enter(struct vcpu_arch *a): run the guest, return on its next VM exit.
- * The hypervisor uses general registers only: nothing else needs to be switched here.
+ * void vmx_loop(struct vcpu_arch *a): run the guest; after each VM exit vmx_exited() says whether
+ * to go on. On an exit the hypervisor comes back to the same place of the same stack, so nothing of
+ * its own has to be saved each time: only the guest's general registers, which are all it uses.
  *
  * Source: SDM 3C "VM Entries", "VM Exits".
  */
 #define GPR(n)          ((n) * 8)   /* struct vcpu_arch, arch/x86/vcpu.h; asserted in vcpu.c */
-#define VCPU_HOST_RSP   128
-#define VCPU_LAUNCHED   136
+#define VCPU_LAUNCHED   128
 #define VMCS_HOST_RSP   0x6c14
 
     .text
     .code64
     .balign 64
-    .globl vmx_enter, vmx_exit_point
-vmx_enter:
+    .globl vmx_loop, vmx_exit_point
+vmx_loop:
     pushq %rbp
     pushq %rbx
     pushq %r12
     pushq %r13
     pushq %r14
     pushq %r15
-    pushq %rdi
-
-    cmpq %rsp, VCPU_HOST_RSP(%rdi)      /* the same stack depth nearly always */
-    jne set_host_rsp
+    pushq %rdi                          /* stays on top while the guest runs: HOST_RSP */
+    call vmx_before_entry
+    testq %rax, %rax
+    je leave
+    movl $VMCS_HOST_RSP, %ecx           /* the last run may have had another stack depth */
+    vmwrite %rsp, %rcx
 enter:
-    cmpq $0, VCPU_LAUNCHED(%rdi)        /* MOV leaves the flags for the branch below */
-    movq GPR(0)(%rdi), %rax
-    movq GPR(1)(%rdi), %rcx
-    movq GPR(2)(%rdi), %rdx
-    movq GPR(3)(%rdi), %rbx
-    movq GPR(5)(%rdi), %rbp
-    movq GPR(6)(%rdi), %rsi
-    movq GPR(8)(%rdi), %r8
-    movq GPR(9)(%rdi), %r9
-    movq GPR(10)(%rdi), %r10
-    movq GPR(11)(%rdi), %r11
-    movq GPR(12)(%rdi), %r12
-    movq GPR(13)(%rdi), %r13
-    movq GPR(14)(%rdi), %r14
-    movq GPR(15)(%rdi), %r15
-    movq GPR(7)(%rdi), %rdi
+    cmpb $0, VCPU_LAUNCHED(%rax)        /* MOV leaves the flags for the branch below */
+    movq GPR(1)(%rax), %rcx
+    movq GPR(2)(%rax), %rdx
+    movq GPR(3)(%rax), %rbx
+    movq GPR(5)(%rax), %rbp
+    movq GPR(6)(%rax), %rsi
+    movq GPR(7)(%rax), %rdi
+    movq GPR(8)(%rax), %r8
+    movq GPR(9)(%rax), %r9
+    movq GPR(10)(%rax), %r10
+    movq GPR(11)(%rax), %r11
+    movq GPR(12)(%rax), %r12
+    movq GPR(13)(%rax), %r13
+    movq GPR(14)(%rax), %r14
+    movq GPR(15)(%rax), %r15
     je launch
+    movq GPR(0)(%rax), %rax
     vmresume
     jmp failed
-launch:
+
+launch:                                 /* a new VMCS, which does not know the stack */
+    movb $1, VCPU_LAUNCHED(%rax)
+    movl $VMCS_HOST_RSP, %ecx
+    vmwrite %rsp, %rcx
+    movq GPR(1)(%rax), %rcx
+    movq GPR(0)(%rax), %rax
     vmlaunch
 failed:
-    movl $1, %eax
-    jc 1f                               /* CF: VMfailInvalid, else ZF: VMfailValid */
-    movl $2, %eax
-1:  popq %rdi
-    jmp leave
+    setc %sil                           /* CF: VMfailInvalid, else ZF: VMfailValid */
+    movzbl %sil, %esi
+    movq (%rsp), %rdi
+    call vmx_entry_refused              /* does not return */
 
     .balign 64
 vmx_exit_point:
@@ -73,10 +80,11 @@ vmx_exit_point:
     movq %r14, GPR(14)(%rdi)
     movq %r15, GPR(15)(%rdi)
     popq GPR(7)(%rdi)
-    addq $8, %rsp
-    movq $1, VCPU_LAUNCHED(%rdi)
-    xorl %eax, %eax
+    call vmx_exited
+    testq %rax, %rax
+    jne enter
 leave:
+    popq %rdi
     popq %r15
     popq %r14
     popq %r13
@@ -84,11 +92,5 @@ leave:
     popq %rbx
     popq %rbp
     ret
-
-set_host_rsp:
-    movq %rsp, VCPU_HOST_RSP(%rdi)
-    movl $VMCS_HOST_RSP, %eax
-    vmwrite %rsp, %rax
-    jmp enter
 
     .section .note.GNU-stack, "", @progbits

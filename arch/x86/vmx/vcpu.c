@@ -22,8 +22,7 @@
 
 /* enter.S has these numbers. */
 _Static_assert(offsetof(struct vcpu_arch, gpr) == 0, "GPR in enter.S");
-_Static_assert(offsetof(struct vcpu_arch, host_rsp) == 128, "VCPU_HOST_RSP in enter.S");
-_Static_assert(offsetof(struct vcpu_arch, launched) == 136, "VCPU_LAUNCHED in enter.S");
+_Static_assert(offsetof(struct vcpu_arch, launched) == 128, "VCPU_LAUNCHED in enter.S");
 
 /* MSRs the hardware switches, or that belong to the guest because the hypervisor has no use for
  * them: no exit. SDM 3C "MSR-Bitmap Address". */
@@ -113,8 +112,7 @@ static void load_vmcs(struct vcpu_arch *a)
     if (failed)
         panic("VMPTRLD of %lx failed", a->vmcs_hpa);
     this_cpu()->loaded = a;
-    a->launched = 0;
-    a->host_rsp = 0;
+    a->launched = false;
 }
 
 struct PACKED invalidate_descriptor {
@@ -192,6 +190,7 @@ void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
     a->entry_info = 0;
+    a->event = false;
     load_vmcs(a);
     vmcs_setup(a, start);
     flush_translations(a);
@@ -210,8 +209,8 @@ void vcpu_reset(struct vcpu_arch *a, const struct vcpu_start *start, uint64_t ts
 
 /* --- run -------------------------------------------------------------------------------------- */
 
-/* VMfail: a control or host field is wrong, and those are ours. */
-static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
+/* VMfail: a control or host field is wrong, and those are ours. From enter.S. */
+NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid)
 {
     uint64_t error = vmread(VMCS_INSTRUCTION_ERROR);
 
@@ -219,7 +218,7 @@ static NORETURN void entry_refused(const struct vcpu_arch *a, uint64_t failure)
     unsigned found = vmx_explain_entry_failure();
 
     panic("VM entry: %s, VM-instruction error %lu; %u broken checks found, listed above",
-          failure == 1 ? "VMfailInvalid" : "VMfailValid", error, found);
+          invalid ? "VMfailInvalid" : "VMfailValid", error, found);
 }
 
 /* The guest state was refused: the guest made it so, and only the guest ends. */
@@ -240,6 +239,7 @@ static void flush_event(struct vcpu_arch *a)
     if (a->entry_info & INTR_INFO_ERROR)
         vmwrite(VMCS_ENTRY_ERROR_CODE, a->entry_error);
     a->entry_info = 0;
+    a->event = false;
 }
 
 /* Without a TSC-deadline timer the preemption timer is set anew at each entry: it counts down. */
@@ -265,21 +265,33 @@ static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
     }
 }
 
-static void decode_io(struct vcpu_exit *x)
+static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
+{
+    uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
+    bool in = (q & QUAL_IO_IN) != 0;
+
+    a->exit = (struct vcpu_exit){
+        .kind = EXIT_PIO_STRING,
+        .hw_reason = REASON_IO,
+        .u.pio = {.port = (uint16_t)(q >> 16),
+                  .size = (uint8_t)((q & QUAL_IO_SIZE) + 1),
+                  .in = in,
+                  .rep = (q & QUAL_IO_REP) != 0,
+                  .address_size = (uint8_t)(2u << field_get(info, INSN_INFO_ASIZE)),
+                  .segment = in ? 0 : (uint8_t)field_get(info, INSN_INFO_SEGMENT)},
+    };
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+static inline enum outcome handle_io(struct vcpu_arch *a)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    uint16_t port = (uint16_t)(q >> 16);
+    unsigned size = (unsigned)(q & QUAL_IO_SIZE) + 1;
 
-    x->kind = q & QUAL_IO_STRING ? EXIT_PIO_STRING : EXIT_PIO;
-    x->u.pio.port = (uint16_t)(q >> 16);
-    x->u.pio.size = (uint8_t)((q & QUAL_IO_SIZE) + 1);
-    x->u.pio.in = (q & QUAL_IO_IN) != 0;
-    if (x->kind == EXIT_PIO)
-        return;
-    x->u.pio.rep = (q & QUAL_IO_REP) != 0;
-    uint64_t info = vmread(VMCS_EXIT_INSN_INFO);
-
-    x->u.pio.address_size = (uint8_t)(2u << field_get(info, INSN_INFO_ASIZE));
-    x->u.pio.segment = x->u.pio.in ? 0 : (uint8_t)field_get(info, INSN_INFO_SEGMENT);
+    if (UNLIKELY((q & QUAL_IO_STRING) != 0))
+        return handle_io_string(a, q);
+    return (q & QUAL_IO_IN) != 0 ? vcpu_handle_in(a, port, size) : vcpu_handle_out(a, port, size);
 }
 
 static void decode_cr(struct vcpu_exit *x)
@@ -358,10 +370,9 @@ static bool in_64bit_code(void)
 
 static inline void advance(uint64_t len)
 {
-    uint64_t from = vmread(VMCS_GUEST_RIP);
-    uint64_t to = from + len;
+    uint64_t to = vmread(VMCS_GUEST_RIP) + len;
 
-    if (((from ^ to) >> 32) != 0 && !in_64bit_code())
+    if (UNLIKELY((uint32_t)to < len) && !in_64bit_code())
         to = (uint32_t)to; /* EIP wraps */
     vmwrite(VMCS_GUEST_RIP, to);
 }
@@ -430,6 +441,10 @@ static void decode_task_switch(struct vcpu_exit *x)
 
 static void decode_rare(struct vcpu_exit *x, uint32_t reason)
 {
+    if ((reason & REASON_ENTRY_FAILED) != 0) {
+        decode_entry_failure(x, reason);
+        return;
+    }
     switch (reason) {
     case REASON_NMI_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
     case REASON_EXCEPTION_NMI: decode_exception(x); break;
@@ -442,7 +457,7 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
         x->kind = EXIT_EOI;
         x->u.vector = (uint8_t)vmread(VMCS_EXIT_QUALIFICATION);
         break;
-    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
+    case REASON_CR: decode_cr(x); break;
     case REASON_WBINVD:
     case REASON_INVD: x->kind = EXIT_NOP; break;
     case REASON_RDPMC: x->kind = EXIT_RDPMC; break;
@@ -461,14 +476,10 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
 {
     x->hw_reason = reason;
     switch (reason) {
-    case REASON_CPUID: x->kind = EXIT_CPUID; break;
-    case REASON_IO: decode_io(x); break;
-    case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_EXTERNAL_IRQ: decode_host_irq(a, x); break;
-    case REASON_RDMSR: x->kind = EXIT_RDMSR; break;
-    case REASON_WRMSR: x->kind = EXIT_WRMSR; break;
+    case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_CR: decode_cr(x); break;
+    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
     case REASON_APIC_WRITE:
         x->kind = EXIT_APIC_WRITE;
         x->u.apic_offset = (uint16_t)(vmread(VMCS_EXIT_QUALIFICATION) & QUAL_APIC_OFFSET);
@@ -478,34 +489,16 @@ static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reaso
     }
 }
 
-void vcpu_run(struct vcpu_arch *a, struct vcpu_exit *out)
-{
-    if (a->entry_info != 0)
-        flush_event(a);
-    if (a->has_timer)
-        set_preemption_timer(a);
-
-    uint64_t failure = vmx_enter(a);
-
-    if (failure != 0)
-        entry_refused(a, failure);
-
-    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
-
-    if (reason & REASON_ENTRY_FAILED)
-        decode_entry_failure(out, reason);
-    else
-        decode_exit(a, out, reason);
-}
-
 /*
  * What an instruction's end brings besides: RF and the shadow of STI or MOV SS are over, and traps
  * of the debugger come: the single step, and data breakpoints that a MOV SS before held back.
  * SDM 3C "Delivery of Pending Debug Exceptions after VM Entry" would lose them where an interrupt
  * is injected; as an event set for the entry they go first.
  */
-static void end_instruction(struct vcpu_arch *a, uint64_t rflags, uint64_t blocking)
+static void end_instruction(struct vcpu_arch *a)
 {
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
     uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG);
     uint64_t causes = pending & DEBUG_ENABLED ? pending & DEBUG_CAUSES : 0;
 
@@ -524,18 +517,65 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
     uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
 
     advance(len);
-    if ((rflags & (RFLAGS_TF | RFLAGS_RF)) | (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)))
-        end_instruction(a, rflags, blocking);
-}
-
-void vcpu_skip(struct vcpu_arch *a)
-{
-    skip(a, vmread(VMCS_EXIT_INSN_LENGTH));
+    if (UNLIKELY((rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 ||
+                 (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0))
+        end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
     skip(a, len);
+}
+
+/*
+ * The two ends of enter.S's loop.
+ *   return  a; NULL: leave vcpu_run
+ */
+struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
+{
+    if (a->attention && !vcpu_prepare_entry(a))
+        return NULL;
+    if (a->event)
+        flush_event(a);
+    if (a->has_timer)
+        set_preemption_timer(a);
+    return a;
+}
+
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
+{
+    decode_exit(a, &a->exit, reason);
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+/* Instructions that guests execute often are asked for first, and decoded into registers. */
+static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
+{
+    if (reason == REASON_WRMSR)
+        return vcpu_handle_wrmsr(a);
+    if (reason == REASON_CPUID)
+        return vcpu_handle_cpuid(a);
+    if (reason == REASON_IO)
+        return handle_io(a);
+    if (reason == REASON_RDMSR)
+        return vcpu_handle_rdmsr(a);
+    return handle_other(a, reason);
+}
+
+struct vcpu_arch *vmx_exited(struct vcpu_arch *a)
+{
+    enum outcome outcome = handle(a, (uint32_t)vmread(VMCS_EXIT_REASON));
+
+    if (outcome == RESUME_NEXT)
+        skip(a, vmread(VMCS_EXIT_INSN_LENGTH));
+    else if (outcome == STOP_VM)
+        return NULL;
+    return a->before_entry == 0 ? a : vmx_before_entry(a);
+}
+
+void vcpu_run(struct vcpu_arch *a)
+{
+    vmx_loop(a);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -568,6 +608,7 @@ bool vcpu_can_take_nmi(struct vcpu_arch *a)
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
 {
     a->entry_info = INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector;
+    a->event = true;
 }
 
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)

@@ -42,8 +42,13 @@ void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start);
 /* The control register bits a guest may set itself: what its CPUID offers. */
 uint64_t vmcs_cr4_allowed(void);
 
-/* enter.S: 0 after a VM exit; 1 VMfailInvalid; 2 VMfailValid. */
-uint64_t vmx_enter(struct vcpu_arch *a);
+/* enter.S: run the guest until vmx_exited() or vmx_before_entry() say NULL. */
+void vmx_loop(struct vcpu_arch *a);
+
+/* vcpu.c, for enter.S. */
+struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a);
+struct vcpu_arch *vmx_exited(struct vcpu_arch *a);
+NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid);
 
 /* enter.S: where the CPU arrives on a VM exit. */
 void vmx_exit_point(void);
