@@ -209,7 +209,7 @@ def document(found, results):
     kernel = (TREE / ".deps" / "kernel.version").read_text().strip()
     consoles = {"one": found["linux"]["console"], "demo": found["start-demo"], "smp": found["start-smp4"]}
     quiet = {"bare": results.bare, "KVM, no APICv": results.kvm,
-             "Bulkhead, no APICv": results.ours["no-apicv"], "Bulkhead": results.ours["apicv"]}
+             "Bulkhead, no APICv": results.ours["no-apicv"], "Bulkhead, APICv": results.ours["apicv"]}
     quiet = {title: {name: figures for name, figures in column.items() if name in bench_table.ROWS}
              for title, column in quiet.items()}
     neighbours = {"alone": found["quiet"], "working neighbour": found["busy"], "hostile neighbour": found["hostile"]}

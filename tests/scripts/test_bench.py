@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 import bench_svg  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import bench_table  # noqa: E402  pylint: disable=wrong-import-position,import-error
+import numbers_text  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 CONSOLE = """\
 [bulkhead] bench cpuid avg 1 min 1
@@ -118,6 +119,45 @@ class Table(unittest.TestCase):
     def test_distributions(self):
         self.assertIn("| TSC deadline to handler, HLT | 2 | 7 | 999 | - | - | - |",
                       bench_table.distributions({"a": column(1, 2), "b": {}}))
+
+
+START = """\
+[bulkhead] phases: hand-over at TSC 1000, ticks of each:
+[bulkhead] phases: entry 200 boot-info 100
+[bulkhead] guest linux: start at TSC 1640000, ticks of each: verify 840000000 scrub 33500000 load 2000 reset 12
+"""
+LINUX = {"boot": 1010, "exits": {"cpuid": 7, "pio": 4}, "console": START, "pool_used": 164 << 10, "pool": 2 << 20}
+PEER = {"boot": 1500, "exits": {"exits": 99}}
+LOOPS = {"pipes": 100, "copy": 50}
+
+
+class Document(unittest.TestCase):
+    """docs/NUMBERS.md, of figures that were not measured."""
+
+    def setUp(self):
+        found = {name: LOOPS for name in ("loops", "loops-bare", "loops-kvm")}
+        for end in ("", "2"):
+            found.update({"linux" + end: LINUX, "linux-bare" + end: 1000, "linux-kvm" + end: PEER})
+        found.update({name: column(1, 2) for name in ("quiet", "busy", "hostile")})
+        size = {"text": 1 << 17, "rodata": 1 << 15, "data": 60, "bss": 1 << 18, "images": 0, "image": 1 << 19}
+        self.text = numbers_text.document({
+            **found, "sizes": size, "start-demo": START, "start-smp4": START, "pools": {1: 164 << 10, 2: 200 << 10},
+            "reset": 2815439, "running": ([{"wrmsr": 7.0}] * 2, [{"pio": 9.0}] * 2), "model": "some",
+            "budget": bench_table.load_budget()}, results(column(1000, 1600)))
+
+    def test_nothing_is_left_open(self):
+        self.assertNotIn("{", self.text)
+
+    def test_figures_are_where_they_belong(self):
+        for row in ("| CPUID | 1 | 1000 | 100 | 10.0 |", "| exits, two vCPUs | | 11 | | 99 | |",
+                    "| one vCPU: instructions | 1000 | 1010 | 1.010 (bound ", "| 1500 | 1.500 |",
+                    "2815439 instructions after its write"):
+            self.assertIn(row, self.text)
+
+    def test_tables_have_as_many_cells_in_each_line(self):
+        for part in self.text.split("\n\n"):
+            rows = [line for line in part.splitlines() if line.startswith("|")]
+            self.assertLessEqual(len({line.count("|") for line in rows}), 1, part)
 
 
 class Picture(unittest.TestCase):
