@@ -41,6 +41,7 @@
 #define COM1             0x3f8u
 #define COM1_IRQ         4u
 #define FLAT_GPA         0x100000u
+#define SMALL_PAGES_GPA  0x600000u /* where tests/guest/bench_memory.c touches pages of 4 KiB */
 #define PIC_PINS         16u
 #define IOAPIC_PINS      24u
 #define VCPUS_MAX        8u
@@ -466,6 +467,7 @@ static void start_flat(struct vm *vm, const char *path)
 
     if (!gmem_write(vm, FLAT_GPA, image.bytes, image.len))
         refuse("the image does not fit");
+    (void)madvise(vm->memory + SMALL_PAGES_GPA, PAGE_2M, MADV_NOHUGEPAGE);
     REQUEST(vm->vcpu[0].fd, KVM_GET_SREGS, &s);
     s.cr0 = CR0_PE_ET_NE;
     enter(&vm->vcpu[0], &s, segment(0x08, 11, false), segment(0x10, 3, false), FLAT_GPA, 0);
