@@ -147,7 +147,7 @@ void vcpu_stop(struct vcpu_arch *a)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-static void deliver(struct vcpu_arch *a)
+static void deliver(void)
 {
     struct vcpu_fake_event e = {
         .type = (enum vcpu_event_type)(vcpu_fake.entry_info >> 8 & 7),
@@ -219,7 +219,7 @@ static void run_once(struct vcpu_arch *a, struct vcpu_exit *out)
     vcpu_fake.entries++;
     host_fake.tsc += vcpu_fake.tick;
     if (vcpu_fake.entry_info != 0)
-        deliver(a);
+        deliver();
     if (automatic_exit(a, out)) {
         if (++vcpu_fake.automatic > IRQ_ENDLESS)
             fail("a deadline or a window that exits for ever");
@@ -291,12 +291,14 @@ void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 
 bool vcpu_can_take_irq(struct vcpu_arch *a)
 {
+    (void)a;
     return vcpu_fake.entry_info == 0 && (vcpu_fake.state.rflags & RFLAGS_IF) != 0 &&
            !vcpu_fake.sti_blocking;
 }
 
 bool vcpu_can_take_nmi(struct vcpu_arch *a)
 {
+    (void)a;
     return vcpu_fake.entry_info == 0 && !vcpu_fake.nmi_blocking && !vcpu_fake.sti_blocking;
 }
 
