@@ -59,7 +59,7 @@ FONT    := $(DEPS)/terminus16.psf.gz
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery cpus config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery bench cpus config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -269,7 +269,7 @@ build/bare-loops/bulkhead.iso: build/initramfs.loops.cpio.gz
 build/bare/bulkhead.iso build/bare-loops/bulkhead.iso: build/vmlinuz.timed scripts/mkiso
 	@mkdir -p $(@D)
 	@echo "  iso   $@"
-	$(Q)LINUX_CMDLINE="console=ttyS0 quiet" scripts/mkiso --linux build/vmlinuz.timed $(filter %.cpio.gz,$^) $@
+	$(Q)LINUX_CMDLINE="console=ttyS0 quiet clearcpuid=rep_good,erms" scripts/mkiso --linux build/vmlinuz.timed $(filter %.cpio.gz,$^) $@
 
 # Guests under Linux's KVM, the peer to measure with: build/kvm-NAME has the flat guest
 # tests/guest/NAME.c, or, if there is none, a Linux with build/initramfs.NAME.cpio.gz.
@@ -399,6 +399,9 @@ test: $(SETUP) ## everything: check, both compilers, and boots on the emulated m
 devtest: $(SETUP) ## the device test on bare Bochs, on bare QEMU and as a guest, compared
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/devtest.yaml iso build/devtest/bare.iso
 	$(Q)scripts/devtest
+
+bench: $(SETUP) ## what exits cost, beside KVM on the same machine; writes docs/NUMBERS.md; many minutes
+	$(Q)scripts/bench
 
 cpus: $(SETUP) ## boot on every CPU model of the emulators, and write docs/CPUS.md; some minutes
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/cpus.yaml iso

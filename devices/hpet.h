@@ -12,16 +12,16 @@
 
 #include "lib/ratio.h"
 
-#define HPET_GPA        0xfed00000u /* as usual, and as the ACPI table says */
-#define HPET_HZ         14318180u
-#define HPET_PERIOD_FS  69841279u /* femtoseconds of one tick */
-#define HPET_TIMERS     3
-#define HPET_LEN        0x400u
-#define HPET_ROUTES     0x00f00000u /* I/O APIC pins a timer can be wired to */
-#define HPET_BLOCK_ID   0x8086a201u /* GCAP_ID [31:0]; what the ACPI table repeats */
+#define HPET_GPA         0xfed00000u /* as usual, and as the ACPI table says */
+#define HPET_HZ          14318180u
+#define HPET_PERIOD_FS   69841279u /* femtoseconds of one tick */
+#define HPET_TIMERS      3
+#define HPET_LEN         0x400u
+#define HPET_ROUTES      0x00f00000u /* I/O APIC pins a timer can be wired to */
+#define HPET_BLOCK_ID    0x8086a201u /* GCAP_ID [31:0]; what the ACPI table repeats */
 
 /* Periodic interrupts come at most every so many ticks (20 us); faster ones are reported once. */
-#define HPET_MIN_PERIOD 286u
+#define HPET_MIN_PERIOD  286u
 
 #define HPET_CONF_LEGACY 0x2u /* general configuration [1]: legacy replacement routes */
 

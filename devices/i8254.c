@@ -246,9 +246,14 @@ static NOINLINE uint64_t when(const struct i8254 *p, uint64_t pulse)
     return p->epoch + ratio_when(p->clock, pulse);
 }
 
-static NOINLINE uint64_t pulse_at(const struct i8254 *p, uint64_t now)
+static NOINLINE uint64_t pulses_until(const struct i8254 *p, uint64_t now)
 {
-    return ratio_ticks(p->clock, (now > p->now ? now : p->now) - p->epoch);
+    return ratio_ticks(p->clock, now - p->epoch);
+}
+
+static uint64_t pulse_at(const struct i8254 *p, uint64_t now)
+{
+    return pulses_until(p, now > p->now ? now : p->now);
 }
 
 static inline uint64_t find_deadline(const struct i8254 *p)
@@ -273,9 +278,11 @@ static void set_deadline(struct i8254 *p, uint64_t now)
 /* Time has come to `now`: p->now and p->pulse. */
 static inline void set_now(struct i8254 *p, uint64_t now)
 {
-    if (now > p->now)
+    if (LIKELY(now > p->now))
         p->now = now;
-    p->pulse = pulse_at(p, p->now);
+    else
+        now = p->now;
+    p->pulse = pulses_until(p, now);
 }
 
 /* The counter settled at `now`; p->pulse is then that moment. */
@@ -576,8 +583,8 @@ static bool counts_ok(const struct i8254_channel *c)
 {
     uint32_t least = c->loaded && is_periodic(c) ? 2 : 1;
 
-    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX && c->reload >= 1 &&
-           c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
+    return c->mode == mode_of(c->control) && c->count >= least && c->count <= COUNT_MAX &&
+           c->reload >= 1 && c->reload <= modulus(c) && c->control <= CONTROL_STORED &&
            (c->control & CONTROL_RW) != 0;
 }
 

@@ -51,16 +51,16 @@ struct i8254_channel {
     uint64_t rises;   /* rising edges of OUT since the load that were reported */
     uint32_t count;   /* CE as loaded or as stopped, 1..65536 */
     uint32_t reload;  /* CR, 1..65536 */
-    uint32_t plain;   /* pulses after which the count repeats, for i8254_read_plain; 0: not for it */
-    uint8_t mode;     /* 0..5: `control` has two names for 2 and 3 */
-    uint8_t step;     /* and counted down by a pulse: 1 << step */
-    uint16_t latch;   /* output latch, if latched */
-    uint8_t control;  /* last control word [5:0]: RW, M, BCD; RW is not 0 */
-    uint8_t status;   /* status latch, if status_latched */
-    uint8_t low;      /* first byte written of a two-byte count */
-    bool write_high;  /* next write is the second byte */
-    uint8_t read_at;  /* the bit from which on the next read shows: 8 for the second byte, else 0 */
-    bool latched;     /* counter latch command or read-back: count not yet read */
+    uint32_t plain;  /* pulses after which the count repeats, for i8254_read_plain; 0: not for it */
+    uint8_t mode;    /* 0..5: `control` has two names for 2 and 3 */
+    uint8_t step;    /* and counted down by a pulse: 1 << step */
+    uint16_t latch;  /* output latch, if latched */
+    uint8_t control; /* last control word [5:0]: RW, M, BCD; RW is not 0 */
+    uint8_t status;  /* status latch, if status_latched */
+    uint8_t low;     /* first byte written of a two-byte count */
+    bool write_high; /* next write is the second byte */
+    uint8_t read_at; /* the bit from which on the next read shows: 8 for the second byte, else 0 */
+    bool latched;    /* counter latch command or read-back: count not yet read */
     bool status_latched;
     bool armed;      /* a count was written since the control word */
     bool null_count; /* CR is not yet in CE */

@@ -100,7 +100,6 @@ static inline unsigned request_of(const struct i8259 *p, unsigned which)
     return NONE;
 }
 
-
 static inline void chip_set_line(struct i8259_chip *c, unsigned level, bool high)
 {
     uint8_t bit = (uint8_t)BIT32(level);

@@ -132,19 +132,30 @@ static void vector_put(struct lapic *l, unsigned map, unsigned vector, bool valu
         *word &= ~BIT32(vector % 32);
 }
 
-/* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
-static uint8_t vector_highest(const struct lapic *l, unsigned map)
+/* The eight words of a map, every fourth of the page, are halved three times. */
+static inline uint32_t *highest_word(const struct lapic *l, unsigned map)
 {
-    const uint32_t *word = reg_word(l, map); /* every fourth of them */
-    unsigned i = 0;
+    uint32_t *word = reg_word(l, map);
 
     if ((word[16] | word[20] | word[24] | word[28]) != 0)
-        i = 4;
-    if ((word[4 * i + 8] | word[4 * i + 12]) != 0)
-        i += 2;
-    if (word[4 * i + 4] != 0)
-        i++;
-    return word[4 * i] != 0 ? (uint8_t)(32 * i + bit_highest(word[4 * i])) : 0;
+        word += 16;
+    if ((word[8] | word[12]) != 0)
+        word += 8;
+    return word[4] != 0 ? word + 4 : word;
+}
+
+/* The highest vector in a map, `word` being its highest_word(), which is not 0. */
+static inline unsigned highest_in(const struct lapic *l, unsigned map, const uint32_t *word)
+{
+    return 8 * (unsigned)(word - reg_word(l, map)) + bit_highest(*word);
+}
+
+/* The highest vector in a map, 0 if it is empty (vectors 0..15 never get in). */
+static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
+{
+    const uint32_t *word = highest_word(l, map);
+
+    return *word != 0 ? (uint8_t)highest_in(l, map, word) : 0;
 }
 
 bool lapic_has_requests(const struct lapic *l)
@@ -179,18 +190,50 @@ uint8_t lapic_priority(const struct lapic *l)
     return own >> 4 >= isrv >> 4 ? own : isrv & 0xf0;
 }
 
-int lapic_pending(const struct lapic *l)
+/* Whether nothing in service or in TPR has that vector's class or a higher one. */
+static inline bool is_above_priority(const struct lapic *l, unsigned vector)
 {
-    uint8_t irrv = lapic_highest_irr(l);
-
-    return irrv != 0 && irrv >> 4 > lapic_priority(l) >> 4 ? irrv : -1;
+    if (vector >> 4 <= (unsigned)tpr(l) >> 4)
+        return false;
+    return vector >> 4 > (unsigned)vector_highest(l, REG_ISR) >> 4;
 }
 
-static void irr_set(struct lapic *l, uint8_t vector, bool level)
+int lapic_pending(const struct lapic *l)
 {
-    vector_put(l, REG_IRR, vector, true);
-    l->new_level |= level && !vector_get(l, REG_TMR, vector);
-    vector_put(l, REG_TMR, vector, level);
+    uint8_t vector = lapic_highest_irr(l);
+
+    return vector != 0 && is_above_priority(l, vector) ? vector : -1;
+}
+
+int lapic_take(struct lapic *l)
+{
+    uint32_t *word = highest_word(l, REG_IRR);
+
+    if (*word == 0)
+        return -1;
+
+    unsigned vector = highest_in(l, REG_IRR, word);
+
+    if (!is_above_priority(l, vector))
+        return -1;
+    *word &= ~BIT32(vector % 32);
+    *(word - 4 * (REG_IRR - REG_ISR)) |= BIT32(vector % 32);
+    return (int)vector;
+}
+
+static inline void irr_set(struct lapic *l, uint8_t vector, bool level)
+{
+    uint32_t *request = reg_word(l, REG_IRR + vector / 32);
+    uint32_t *trigger = reg_word(l, REG_TMR + vector / 32);
+    uint32_t bit = BIT32(vector % 32);
+
+    *request |= bit;
+    if (UNLIKELY(level)) {
+        l->new_level |= (*trigger & bit) == 0;
+        *trigger |= bit;
+    } else {
+        *trigger &= ~bit;
+    }
 }
 
 uint8_t lapic_tpr_threshold(const struct lapic *l)
@@ -202,15 +245,12 @@ uint8_t lapic_tpr_threshold(const struct lapic *l)
     return (uint8_t) class;
 }
 
-bool lapic_levels_changed(struct lapic *l, uint64_t levels[4])
+void lapic_get_levels(struct lapic *l, uint64_t levels[4])
 {
-    if (!l->new_level)
-        return false;
     l->new_level = false;
     for (unsigned i = 0; i < 4; i++)
         levels[i] = *reg_word(l, REG_TMR + 2 * i) | (uint64_t)*reg_word(l, REG_TMR + 2 * i + 1)
                                                         << 32;
-    return true;
 }
 
 void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
@@ -227,7 +267,7 @@ void lapic_accept_posted(struct lapic *l, const uint64_t vectors[4])
  * "Error Handling": the first error after a write to ESR may interrupt, later ones are only logged.
  * An illegal vector in the error entry itself must not lead back here.
  */
-static void error_record(struct lapic *l, uint8_t error)
+static NOINLINE void error_record(struct lapic *l, uint8_t error)
 {
     bool armed = l->errors == 0;
     uint8_t vector = lvt_vector(l, LAPIC_LVT_ERROR);
@@ -241,7 +281,7 @@ static void error_record(struct lapic *l, uint8_t error)
         irr_set(l, vector, false);
 }
 
-static bool vector_accept(struct lapic *l, uint8_t vector, bool level)
+static inline bool vector_accept(struct lapic *l, uint8_t vector, bool level)
 {
     if (vector < FIRST_VECTOR) {
         error_record(l, ESR_RECEIVE_VECTOR);
@@ -304,7 +344,7 @@ static uint64_t timer_zero(const struct lapic *l)
     return l->left == 0 ? TIME_NEVER : time_add(l->since, (uint64_t)l->left << timer_shift(l));
 }
 
-static uint32_t timer_count(const struct lapic *l, uint64_t now)
+uint32_t lapic_count(const struct lapic *l, uint64_t now)
 {
     uint64_t elapsed = now > l->since ? (now - l->since) >> timer_shift(l) : 0;
 
@@ -358,7 +398,11 @@ void lapic_advance(struct lapic *l, uint64_t now)
         return;
     if (!lvt_is_masked(l, LAPIC_LVT_TIMER))
         vector_accept(l, lvt_vector(l, LAPIC_LVT_TIMER), false);
-    l->tsc_deadline = 0;
+    if (timer_mode(l) == LAPIC_LVT_TIMER_TSC) {
+        l->tsc_deadline = 0;
+        l->expiry = l->deadline = TIME_NEVER;
+        return;
+    }
     timer_catch_up(l, now);
     l->expiry = l->left == 0 ? TIME_NEVER : timer_next(l, now);
     lapic_update_deadline(l);
@@ -380,7 +424,7 @@ static void timer_write_divide(struct lapic *l, uint32_t value, uint64_t now)
     if (value == l->divide)
         return;
     lapic_advance(l, now);
-    l->left = timer_count(l, now);
+    l->left = lapic_count(l, now);
     l->since = now;
     l->divide = value;
     timer_rearm(l);
@@ -543,15 +587,16 @@ void lapic_after_eoi(struct lapic *l, uint8_t vector, struct lapic_effect *effec
     }
 }
 
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect)
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect)
 {
     uint8_t vector = lapic_highest_isr(l);
 
     effect->kind = LAPIC_EFFECT_NONE;
     if (vector == 0)
-        return;
+        return 0;
     vector_put(l, REG_ISR, vector, false);
     lapic_after_eoi(l, vector, effect);
+    return vector;
 }
 
 /* Reserved modes (ExtINT is one in an IPI) and INIT level de-assert send nothing. */
@@ -710,7 +755,7 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     case REG_ESR: return l->esr;
     case REG_ICR: return l->icr_low;
     case REG_INITIAL: return l->initial;
-    case REG_CURRENT: return timer_count(l, now);
+    case REG_CURRENT: return lapic_count(l, now);
     case REG_DIVIDE: return l->divide;
     default: return 0; /* APR, RRD, and EOI, which is write-only */
     }
@@ -743,7 +788,7 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
     switch (reg) {
     case REG_TPR:
     case REG_ICR_HIGH: *reg_word(l, reg) = value; break;
-    case REG_EOI: lapic_eoi(l, effect); break;
+    case REG_EOI: (void)lapic_eoi(l, effect); break;
     case REG_LDR: l->ldr = value; break;
     case REG_DFR: l->dfr = value | ~DFR_BITS; break;
     case REG_SVR: svr_write(l, value, now); break;

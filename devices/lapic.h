@@ -165,13 +165,38 @@ static inline bool lapic_x2apic_enabled(const struct lapic *l)
  *   return  FFFFFFFFH if the page does not exist (lapic_mmio_enabled)
  */
 uint32_t lapic_read(struct lapic *l, unsigned offset, uint64_t now);
+
+/*
+ * Registers that a read leaves alone and that are in the page as they read, for the hardware: all
+ * of xAPIC mode's but PPR, EOI and the current count. Bit n: offset 16n.
+ */
+#define LAPIC_IN_PAGE 0x41ff01fffffff30cull
+
+static inline bool lapic_is_in_page(unsigned offset)
+{
+    return offset % 16 == 0 && offset / 16 < 64 && (LAPIC_IN_PAGE >> offset / 16 & 1) != 0;
+}
+
+/* lapic_read() of one of those, where lapic_mmio_enabled(). */
+static inline uint32_t lapic_read_page(const struct lapic *l, unsigned offset)
+{
+    return l->page[offset / 4];
+}
+
+/* lapic_read() of the current count, where lapic_mmio_enabled(): what a guest polls. */
+#define LAPIC_COUNT_OFFSET 0x390u
+uint32_t lapic_count(const struct lapic *l, uint64_t now);
+
 void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
                  struct lapic_effect *effect);
 
-/* A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself. */
+/*
+ * A write to the EOI register by MMIO, offset B0H, or by MSR: the most frequent one, by itself.
+ *   return  the vector that was in service; 0: none was, and nothing was changed
+ */
 #define LAPIC_EOI_OFFSET 0xb0u
 #define LAPIC_EOI_MSR    0x80bu
-void lapic_eoi(struct lapic *l, struct lapic_effect *effect);
+uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect);
 
 /*
  * RDMSR and WRMSR of 800H..8FFH.
@@ -261,7 +286,8 @@ static inline bool lapic_extint_enabled(const struct lapic *l)
     return (l->lvt[LAPIC_LVT_LINT0] & (LAPIC_LVT_MASK | LAPIC_LVT_DELIVERY)) == LAPIC_LVT_EXTINT;
 }
 
-/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level. */
+/* lapic_set_lint() of LINT0 while lapic_extint_enabled(): nothing follows from it but that level.
+ */
 static inline void lapic_set_extint(struct lapic *l, bool level)
 {
     l->lint[0] = level;
@@ -277,10 +303,11 @@ int lapic_pending(const struct lapic *l);
 bool lapic_has_requests(const struct lapic *l);
 
 /*
- * The processor has taken a vector: IRR to ISR.
- *   vector  what lapic_pending gave, not -1; nothing has changed since
+ * The processor takes a vector, IRR to ISR: what lapic_pending() says, -1 if there is none; or one
+ * of IRR that the caller chose.
  * Source: "Interrupt Acceptance for Fixed Interrupts".
  */
+int lapic_take(struct lapic *l);
 void lapic_ack(struct lapic *l, int vector);
 
 /* Processor priority (PPR), for lowest-priority arbitration. Any core: a hint then. */
@@ -297,10 +324,16 @@ uint8_t lapic_highest_isr(const struct lapic *l);
 uint8_t lapic_tpr_threshold(const struct lapic *l);
 
 /*
- * Whether TMR changed since the last call, and what it is now: bit n of word m is vector 64m + n.
- * A bit that an edge cleared may still be set; its EOI then does nothing (lapic_after_eoi).
+ * Whether a bit of TMR was set since the last lapic_get_levels(), which says what TMR is now: bit n
+ * of word m is vector 64m + n. A bit that an edge cleared may still be set there; its EOI then does
+ * nothing (lapic_after_eoi).
  */
-bool lapic_levels_changed(struct lapic *l, uint64_t levels[4]);
+static inline bool lapic_levels_changed(const struct lapic *l)
+{
+    return l->new_level;
+}
+
+void lapic_get_levels(struct lapic *l, uint64_t levels[4]);
 
 /*
  * Edge-triggered fixed interrupts that came in together, from the IRR of a posted-interrupt

@@ -20,7 +20,7 @@
 #include "lib/ratio.h"
 
 #define NS16550_FIFO_LEN 16u
-#define NS16550_LSR      5u /* the register that is polled */
+#define NS16550_LSR      5u    /* the register that is polled */
 #define NS16550_LSR_IDLE 0x60u /* [6] TEMT, [5] THRE */
 #define NS16550_LSR_DR   0x01u /* [0] data ready */
 

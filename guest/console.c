@@ -486,6 +486,7 @@ static const char *const exit_names[EXIT_KIND_COUNT] = {
     [EXIT_PIO] = "pio",
     [EXIT_PIO_STRING] = "pio-string",
     [EXIT_MMIO] = "mmio",
+    [EXIT_FETCH] = "fetch",
     [EXIT_APIC_WRITE] = "apic-write",
     [EXIT_EOI] = "eoi",
     [EXIT_TPR] = "tpr",

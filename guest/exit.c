@@ -22,24 +22,26 @@ enum outcome exit_undefined(struct vcpu *v)
 }
 
 /* The guest cannot go on; `why` is logged, with its registers unless it crashes all the time. */
-static enum outcome exit_crash(struct vcpu *v, const struct vcpu_exit *x, const char *why)
+static enum outcome exit_crash(struct vcpu *v, const char *why)
 {
+    uint32_t reason = vcpu_exit_reason(&v->arch);
+
     if (vm_may_record(v->vm)) {
-        log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, x->hw_reason);
+        log_line("guest %s: stopped: %s (exit reason %u)", v->vm->config->name, why, reason);
         vcpu_print(&v->arch);
     } else {
         vm_log(v->vm, "stopped: %s (exit reason %u); registers are shown once a second", why,
-               x->hw_reason);
+               reason);
     }
     v->vm->wish = WISH_CRASH;
     return STOP_VM;
 }
 
 /* A PC resets then, and firmware may count on it; for other guests it is a bug to be shown. */
-static enum outcome exit_triple_fault(struct vcpu *v, const struct vcpu_exit *x)
+static enum outcome exit_triple_fault(struct vcpu *v)
 {
     if (v->vm->config->type != GUEST_FIRMWARE)
-        return exit_crash(v, x, "triple fault");
+        return exit_crash(v, "triple fault");
     vm_log(v->vm, "triple fault on core %u", v->core);
     v->vm->wish = WISH_RESET;
     return STOP_VM;
@@ -56,11 +58,11 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 }
 
 /* The first vCPU's core serves the watchdog, which may have expired by any vCPU's late kick. */
-static enum outcome exit_deadline(struct vcpu *v, const struct vcpu_exit *x)
+static inline enum outcome exit_deadline(struct vcpu *v)
 {
     platform_advance(v);
     if (v->index == 0 && watchdog_expired(&v->vm->watchdog))
-        return exit_crash(v, x, "its watchdog expired");
+        return exit_crash(v, "its watchdog expired");
     return RESUME;
 }
 
@@ -85,26 +87,42 @@ static enum outcome exit_host_irq(struct vcpu *v, uint8_t vector)
     return after_interrupt(v);
 }
 
-/* Somebody wants something of this core: the table dump, a request, the end. A deadline may be due. */
-static enum outcome exit_roused(struct vcpu *v, const struct vcpu_exit *x)
+/* Somebody wants something of this core: the table dump, a request, the end. A deadline may be due.
+ */
+static enum outcome exit_roused(struct vcpu *v)
 {
     dump_answer(v->core);
-    return exit_deadline(v, x) == RESUME ? after_interrupt(v) : STOP_VM;
+    return exit_deadline(v) == RESUME ? after_interrupt(v) : STOP_VM;
 }
 
 /*
  * NMIs go before interrupts at each entry: without a gap a guest's storm of them would hold up the
  * console. The timer's interrupt may come in it.
  */
-static enum outcome exit_nmi(struct vcpu *v, const struct vcpu_exit *x)
+static enum outcome exit_nmi(struct vcpu *v)
 {
     host_nmi();
     cpu_take_interrupts();
     ipi_notify_again(v);
-    return exit_roused(v, x);
+    return exit_roused(v);
 }
 
-/* The order is that of their frequency: a switch has no table (docs/DESIGN.md, "Rules"). */
+enum outcome vcpu_handle_undefined(struct vcpu_arch *a)
+{
+    struct vcpu *v = vcpu_of(a);
+
+    v->exits[EXIT_VMCALL]++;
+    return exit_undefined(v);
+}
+
+enum outcome vcpu_handle_deadline(struct vcpu_arch *a)
+{
+    struct vcpu *v = vcpu_of(a);
+
+    v->exits[EXIT_DEADLINE]++;
+    return exit_deadline(v);
+}
+
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
 {
     struct vcpu *v = vcpu_of(a);
@@ -112,8 +130,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
 
     v->exits[kind]++;
     switch (kind) {
-    case EXIT_DEADLINE: return exit_deadline(v, x);
-    case EXIT_MMIO: return exit_mmio(v, x);
+    case EXIT_DEADLINE: return exit_deadline(v); /* by the preemption timer */
     case EXIT_APIC_WRITE: platform_after_apic_write(v, x->u.apic_offset); return RESUME;
     case EXIT_EOI: platform_after_eoi(v, x->u.vector); return RESUME;
     case EXIT_TPR:
@@ -124,21 +141,23 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_XSETBV: return exit_xsetbv(v);
     case EXIT_NOP: return RESUME_NEXT;
     case EXIT_RDPMC: return exit_refuse(v);
-    case EXIT_VMCALL:
+    case EXIT_FETCH: /* nothing is there: the bus reads as ones, and FFH FFH is #UD */
     case EXIT_VMX_INSN: return exit_undefined(v);
-    case EXIT_NMI: return exit_nmi(v, x);
-    case EXIT_ROUSED: return exit_roused(v, x);
+    case EXIT_NMI: return exit_nmi(v);
+    case EXIT_ROUSED: return exit_roused(v);
     case EXIT_EXCEPTION: return exit_exception(v, x);
     case EXIT_MACHINE_CHECK: panic("machine check while guest %s ran", v->vm->config->name);
-    case EXIT_TRIPLE_FAULT: return exit_triple_fault(v, x);
+    case EXIT_TRIPLE_FAULT: return exit_triple_fault(v);
     case EXIT_TASK_SWITCH: return exit_task_switch(v, x);
-    case EXIT_ENTRY_FAILED: return exit_crash(v, x, "its state cannot be entered");
+    case EXIT_ENTRY_FAILED: return exit_crash(v, "its state cannot be entered");
     case EXIT_CPUID: /* those have their own functions */
     case EXIT_PIO:
+    case EXIT_MMIO:
     case EXIT_RDMSR:
     case EXIT_WRMSR:
+    case EXIT_VMCALL:
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: break;
     }
-    return exit_crash(v, x, "an exit nobody handles");
+    return exit_crash(v, "an exit nobody handles");
 }

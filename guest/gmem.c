@@ -82,6 +82,15 @@ bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t len)
     return true;
 }
 
+const void *gmem_view(const struct vm *vm, uint64_t gpa, size_t len)
+{
+    uint64_t hpa;
+
+    if (!find(vm, gpa, len, EPT_R, &hpa) || window_len(hpa, len) != len)
+        return NULL;
+    return phys_window(hpa);
+}
+
 bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
     const uint8_t *from = buf;

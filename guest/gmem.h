@@ -48,6 +48,13 @@ MUST_CHECK bool gmem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 MUST_CHECK bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 
 /*
+ * Where memory that gmem_read() would read can be looked at again, without the search.
+ *   return  len bytes, to be read only, as long as *phys_window_moves() stays what it is on
+ *           return; NULL: gmem_read() would say false, or they cross a border of 2 MiB
+ */
+const void *gmem_view(const struct vm *vm, uint64_t gpa, size_t len);
+
+/*
  * Copy to guest memory. As gmem_read(), but to RAM only; false: guest memory is unchanged.
  */
 MUST_CHECK bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);

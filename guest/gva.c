@@ -46,15 +46,6 @@ struct rights {
     uint64_t any; /* bits that are 1 in any */
 };
 
-/* What a walk went through, for its accessed and dirty flags; [level - 1]. */
-#define LEVELS_MAX 5
-
-struct trail {
-    uint64_t gpa[LEVELS_MAX];
-    uint64_t entry[LEVELS_MAX];
-    unsigned leaf; /* level of the last one */
-};
-
 /* Walks for one address, if each meets entries that change under it; the last one counts as it is.
  */
 #define WALKS_MAX 4u
@@ -175,14 +166,15 @@ static uint64_t entry_gpa(const struct paging *paging, uint64_t table, unsigned 
     return table + index * paging->entry_size;
 }
 
-/* As gva_translate(), with paging on and a canonical address; why: see take_entry(). */
+/* As gva_trace(), with paging on and a canonical address; why: see take_entry(). */
 static enum gva_result walk(struct vm *vm, const struct paging *paging,
                             const struct gva_context *ctx, uint64_t gva, enum gva_access access,
-                            uint64_t *gpa, uint32_t *why, struct trail *trail)
+                            uint64_t *gpa, uint32_t *why, struct gva_trail *trail)
 {
     struct rights rights = {.all = ~0ull};
     uint64_t table = paging->root;
 
+    *trail = (struct gva_trail){.root = table, .entry_size = (uint8_t)paging->entry_size};
     for (unsigned level = paging->levels; level > 0; level--) {
         uint64_t at = entry_gpa(paging, table, level, gva);
         uint64_t entry = 0;
@@ -192,9 +184,9 @@ static enum gva_result walk(struct vm *vm, const struct paging *paging,
             return GVA_NO_MEMORY;
         if (!take_entry(paging, ctx, level, entry, &leaf, why))
             return GVA_PAGE_FAULT;
-        trail->gpa[level - 1] = at;
-        trail->entry[level - 1] = entry;
-        trail->leaf = level;
+        trail->gpa[trail->count] = at;
+        trail->entry[trail->count] = entry;
+        trail->count++;
         if (paging->mode != PAGING_PAE || level != 3) { /* those have no rights */
             rights.all &= entry;
             rights.any |= entry;
@@ -214,19 +206,20 @@ static enum gva_result walk(struct vm *vm, const struct paging *paging,
  * now.
  */
 static bool set_flags(struct vm *vm, const struct paging *paging, enum gva_access access,
-                      const struct trail *trail)
+                      struct gva_trail *trail)
 {
-    for (unsigned level = paging->levels; level >= trail->leaf; level--) {
-        uint64_t entry = trail->entry[level - 1];
+    for (unsigned i = 0; i < trail->count; i++) {
+        uint64_t entry = trail->entry[i];
         uint64_t flags = ENTRY_A;
 
-        if (paging->mode == PAGING_PAE && level == 3)
+        if (paging->mode == PAGING_PAE && i == 0)
             continue;
-        if (access == GVA_WRITE && level == trail->leaf)
+        if (access == GVA_WRITE && i == trail->count - 1u)
             flags |= ENTRY_D;
         if ((entry & flags) != flags &&
-            !gmem_exchange(vm, trail->gpa[level - 1], paging->entry_size, entry, entry | flags))
+            !gmem_exchange(vm, trail->gpa[i], paging->entry_size, entry, entry | flags))
             return false;
+        trail->entry[i] = entry | flags;
     }
     return true;
 }
@@ -258,29 +251,49 @@ static uint64_t linear(const struct gva_context *ctx, uint64_t gva)
     return (ctx->efer & EFER_LMA) != 0 ? gva : gva & UINT32_MAX;
 }
 
-enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
-                              enum gva_access access, uint64_t *gpa, uint32_t *pf_error)
+enum gva_result gva_trace(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
+                          enum gva_access access, uint64_t *gpa, uint32_t *pf_error,
+                          struct gva_trail *trail)
 {
     struct paging paging = paging_of(ctx);
     enum gva_result result;
-    struct trail trail;
     uint32_t why = 0;
 
     *pf_error = 0;
     if ((ctx->cr0 & CR0_PG) == 0) {
+        *trail = (struct gva_trail){.settled = true};
         *gpa = linear(ctx, gva);
         return GVA_OK;
     }
     if ((ctx->efer & EFER_LMA) != 0 && !is_canonical(&paging, gva))
         return GVA_NON_CANONICAL;
     for (unsigned tries = 0; tries < WALKS_MAX; tries++) {
-        result = walk(vm, &paging, ctx, linear(ctx, gva), access, gpa, &why, &trail);
-        if (result != GVA_OK || set_flags(vm, &paging, access, &trail))
+        result = walk(vm, &paging, ctx, linear(ctx, gva), access, gpa, &why, trail);
+        if (result != GVA_OK)
+            break;
+        trail->settled = set_flags(vm, &paging, access, trail);
+        if (trail->settled)
             break;
     }
     if (result == GVA_PAGE_FAULT)
         *pf_error = error_code(ctx, access, why);
     return result;
+}
+
+enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
+                              enum gva_access access, uint64_t *gpa, uint32_t *pf_error)
+{
+    struct gva_trail trail;
+
+    return gva_trace(vm, ctx, gva, access, gpa, pf_error, &trail);
+}
+
+void gva_move_trail(const struct gva_context *ctx, struct gva_trail *trail)
+{
+    uint64_t root = paging_of(ctx).root;
+
+    trail->gpa[0] += root - trail->root;
+    trail->root = root;
 }
 
 enum gva_result gva_read(struct vm *vm, const struct gva_context *ctx, uint64_t gva, void *buf,

@@ -17,6 +17,7 @@
 #ifndef GUEST_GVA_H
 #define GUEST_GVA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,6 +65,33 @@ enum gva_result {
  */
 MUST_CHECK enum gva_result gva_translate(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
                                          enum gva_access access, uint64_t *gpa, uint32_t *pf_error);
+
+#define GVA_LEVELS_MAX 5
+
+/*
+ * What a walk went through. A translation depends on its arguments, on vm->memory, which does not
+ * change, and on these entries: as long as they are what they were, so is its result, and it has no
+ * flag left to set.
+ */
+struct gva_trail {
+    uint64_t root;                  /* address of the first table                              */
+    uint64_t gpa[GVA_LEVELS_MAX];   /* of each entry, the first table's first                  */
+    uint64_t entry[GVA_LEVELS_MAX]; /* its value, with the flags that the walk set             */
+    uint8_t count;                  /* entries; 0 with paging off                              */
+    uint8_t entry_size;             /* bytes, 4 or 8                                           */
+    bool settled; /* false: somebody changes the entries all the time, flags are missing */
+};
+
+/*
+ * The same as gva_translate(), and how it came about.
+ *   trail  out, on GVA_OK
+ */
+MUST_CHECK enum gva_result gva_trace(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
+                                     enum gva_access access, uint64_t *gpa, uint32_t *pf_error,
+                                     struct gva_trail *trail);
+
+/* Where the entries of a trail are with ctx->cr3, if all of them but their places are the same. */
+void gva_move_trail(const struct gva_context *ctx, struct gva_trail *trail);
 
 /* Why and where gva_read() stopped. */
 struct gva_fault {

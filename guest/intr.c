@@ -9,55 +9,67 @@
 #include "guest/run.h"
 #include "guest/vm.h"
 
-static void prepare_nmi(struct vcpu *v)
+/*
+ * What goes past the local APIC's priorities: an NMI, then what the 8259 has. Returns the
+ * VCPU_WINDOW_* to ask for.
+ */
+static NOINLINE unsigned prepare_others(struct vcpu *v)
 {
-    if (v->nmi_pending && vcpu_can_take_nmi(&v->arch)) {
+    struct vcpu_arch *a = &v->arch;
+
+    if (v->nmi_pending && vcpu_can_take_nmi(a)) {
         v->nmi_pending = false;
-        vcpu_inject(&v->arch, EVENT_NMI, VECTOR_NMI);
+        vcpu_inject(a, EVENT_NMI, VECTOR_NMI);
     }
-    vcpu_want_nmi_window(&v->arch, v->nmi_pending);
+    if (platform_extint_waiting(v) && vcpu_can_take_irq(a))
+        vcpu_inject(a, EVENT_EXTERNAL, platform_extint_ack(v));
+    return (v->nmi_pending ? VCPU_WINDOW_NMI : 0) |
+           (platform_extint_waiting(v) ? VCPU_WINDOW_IRQ : 0);
 }
 
-/* Interrupts that go past the local APIC's priorities. True: one is waiting still. */
-static bool prepare_extint(struct vcpu *v)
+static NOINLINE void set_eoi_exits(struct vcpu *v)
 {
-    if (!platform_extint_waiting(v))
-        return false;
-    if (vcpu_can_take_irq(&v->arch)) {
-        int vector = platform_extint_ack(v);
+    uint64_t levels[4];
 
-        if (vector >= 0) /* another core may have masked what was waiting */
-            vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
-    }
-    return platform_extint_waiting(v);
+    lapic_get_levels(&v->lapic, levels);
+    vcpu_set_eoi_exits(&v->arch, levels);
 }
 
 /* The local APIC's interrupts where the hardware delivers them: tell it what it has to know. */
 static void prepare_hardware(struct vcpu *v)
 {
-    uint64_t levels[4];
-
-    if (lapic_levels_changed(&v->lapic, levels))
-        vcpu_set_eoi_exits(&v->arch, levels);
+    if (UNLIKELY(lapic_levels_changed(&v->lapic)))
+        set_eoi_exits(v);
     vcpu_set_irq_status(&v->arch, lapic_highest_irr(&v->lapic), lapic_highest_isr(&v->lapic));
 }
 
 /*
- * The same by software. True: one is waiting for the guest to be able to take it. What is taken was
- * the highest request, so that nothing else is waiting and TPR does not matter.
+ * The same by software. VCPU_WINDOW_IRQ: one is waiting until the guest can take it. What is taken
+ * was the highest request, so that nothing else is waiting and TPR does not matter.
  */
-static bool prepare_software(struct vcpu *v)
+static unsigned prepare_software(struct vcpu *v)
 {
-    int vector = lapic_pending(&v->lapic);
+    bool ready = vcpu_can_take_irq(&v->arch);
+    int vector = ready ? lapic_take(&v->lapic) : -1;
 
-    if (vector >= 0 && vcpu_can_take_irq(&v->arch)) {
-        lapic_ack(&v->lapic, vector);
+    if (vector >= 0) {
         vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
-        vcpu_set_tpr_threshold(&v->arch, 0);
-        return false;
+        vcpu_want_tpr_threshold(&v->arch, 0);
+        return 0;
     }
-    vcpu_set_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
-    return vector >= 0;
+    vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
+    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_IRQ : 0;
+}
+
+static inline unsigned prepare_lapic(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch))
+        prepare_hardware(v);
+    else if (!vcpu_is_direct(&v->arch))
+        return prepare_software(v);
+    else
+        direct_hand_on(v);
+    return 0;
 }
 
 /* Waits if the vCPU is not active. */
@@ -70,16 +82,11 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
     v->arch.attention = false;
-    prepare_nmi(v);
 
-    bool waiting = prepare_extint(v);
+    unsigned windows = 0;
 
-    if (vcpu_is_direct(&v->arch))
-        direct_hand_on(v); /* the core's own local APIC delivers */
-    else if (vcpu_delivers_irqs(&v->arch))
-        prepare_hardware(v);
-    else
-        waiting |= prepare_software(v);
-    vcpu_want_irq_window(&v->arch, waiting);
+    if (UNLIKELY(v->nmi_pending || platform_extint_waiting(v)))
+        windows = prepare_others(v);
+    vcpu_want_windows(a, windows | prepare_lapic(v));
     return true;
 }

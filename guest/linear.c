@@ -37,9 +37,23 @@ static void give_fault(struct linear *l, enum gva_result r, enum insn_segment se
         vcpu_inject_error(&l->v->arch, segment == INSN_SS ? VECTOR_SS : VECTOR_GP, 0);
 }
 
+/* In 64-bit mode CS has no base, whatever its descriptor said. */
+uint64_t linear_code_address(const struct linear *l)
+{
+    return l->code == CODE_64 ? l->s.rip : l->s.cs_base + l->s.rip;
+}
+
+bool linear_decode(const struct linear *l, const uint8_t *bytes, size_t len, struct insn *out)
+{
+    static const uint8_t modes[] = {
+        [CODE_16] = INSN_MODE_16, [CODE_32] = INSN_MODE_32, [CODE_64] = INSN_MODE_64};
+
+    return insn_decode(bytes, len, (enum insn_mode)modes[l->code], out);
+}
+
 void linear_fetch(struct linear *l, struct linear_code *out)
 {
-    out->result = gva_read(l->v->vm, &l->ctx, l->s.cs_base + l->s.rip, out->bytes,
+    out->result = gva_read(l->v->vm, &l->ctx, linear_code_address(l), out->bytes,
                            sizeof(out->bytes), GVA_FETCH, &out->fault);
     out->len = out->fault.copied;
 }
@@ -77,7 +91,7 @@ static bool segment_find(struct linear *l, enum insn_segment number, uint64_t of
 {
     struct vcpu_segment s;
 
-    *gva = linear_address(l, number, offset);
+    *gva = linear_address(l->v, l->code, number, offset);
     if (l->code == CODE_64)
         return true;
     vcpu_get_segment(&l->v->arch, number, &s);
@@ -85,14 +99,14 @@ static bool segment_find(struct linear *l, enum insn_segment number, uint64_t of
            limit_allows(&s, offset, size);
 }
 
-uint64_t linear_address(struct linear *l, enum insn_segment segment, uint64_t offset)
+uint64_t linear_address(struct vcpu *v, unsigned code, enum insn_segment segment, uint64_t offset)
 {
     struct vcpu_segment s;
 
-    if (l->code == CODE_64 && segment < INSN_FS)
+    if (code == CODE_64 && segment < INSN_FS)
         return offset;
-    vcpu_get_segment(&l->v->arch, segment, &s);
-    return l->code == CODE_64 ? s.base + offset : (uint32_t)(s.base + offset);
+    vcpu_get_segment(&v->arch, segment, &s);
+    return code == CODE_64 ? s.base + offset : (uint32_t)(s.base + offset);
 }
 
 /* --- operands --------------------------------------------------------------------------------- */

@@ -31,6 +31,12 @@ struct linear {
 /* Take the guest's registers; RSP is in v->arch.gpr, too, afterwards. */
 void linear_begin(struct linear *l, struct vcpu *v);
 
+/* Where the guest's RIP is. */
+uint64_t linear_code_address(const struct linear *l);
+
+/* insn_decode() in the mode of the guest's code segment. */
+bool linear_decode(const struct linear *l, const uint8_t *bytes, size_t len, struct insn *out);
+
 /* The bytes of the instruction at the guest's RIP, and why there are not more of them. */
 struct linear_code {
     uint8_t bytes[INSN_MAX_LEN];
@@ -52,8 +58,11 @@ struct linear_place {
     bool is_device; /* it is known not to be RAM or ROM */
 };
 
-/* The linear address of an operand, unchecked. */
-uint64_t linear_address(struct linear *l, enum insn_segment segment, uint64_t offset);
+/*
+ * The linear address of an operand, unchecked.
+ *   code  CODE_*
+ */
+uint64_t linear_address(struct vcpu *v, unsigned code, enum insn_segment segment, uint64_t offset);
 
 /*
  * Find an operand and check everything that can fail, before anything is read or written.

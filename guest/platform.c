@@ -99,21 +99,6 @@ void platform_rtc_irq(struct vcpu *self)
 }
 
 /*
- * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
- * the pair has by then: without a request it answers with its spurious vector.
- */
-static bool i8259_waiting(const struct vcpu *v)
-{
-    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
-                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
-}
-
-bool platform_extint_waiting(const struct vcpu *v)
-{
-    return v->lost_irq != 0 || i8259_waiting(v);
-}
-
-/*
  * The guest changed its local APIC. Where software delivers, only what is waiting can need
  * something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
@@ -139,28 +124,28 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     lapic_changed(v);
 }
 
-static int i8259_take(struct vcpu *v)
+static uint8_t i8259_take(struct vcpu *v)
 {
     struct vm *vm = v->vm;
 
     v->extint_pending = false;
     spin_lock(&vm->lock);
-    int vector = i8259_ack(&vm->i8259);
+    uint8_t vector = i8259_ack(&vm->i8259);
 
     platform_i8259_changed(v);
     spin_unlock(&vm->lock);
     return vector;
 }
 
-int platform_extint_ack(struct vcpu *v)
+uint8_t platform_extint_ack(struct vcpu *v)
 {
-    int vector = v->lost_irq;
+    uint8_t vector = v->lost_irq;
 
     if (vector != 0) {
         v->lost_irq = 0;
         return vector;
     }
-    return i8259_waiting(v) ? i8259_take(v) : -1;
+    return i8259_take(v);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -281,7 +266,7 @@ static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
 }
 
 /* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
-static void advance_devices(struct vcpu *self, uint64_t now)
+static NOINLINE void advance_devices(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
 
@@ -297,14 +282,14 @@ static void advance_devices(struct vcpu *self, uint64_t now)
 
 void platform_advance(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
+    uint64_t now = vm_now(v->vm);
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
         v->arch.attention = true;
     }
-    if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
+    if (v->index == 0 &&
+        UNLIKELY(atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed) <= now))
         advance_devices(v, now);
     arm(v);
 }
@@ -339,35 +324,43 @@ void platform_requests(struct vcpu *v, uint32_t requests)
 
 /* --- devices in memory ------------------------------------------------------------------------ */
 
-static bool in_page(uint64_t gpa, uint64_t page, unsigned size)
+/* The page of an access, 0 if it leaves it: nobody answers then, since no device is in page 0. */
+static uint64_t page_of(uint64_t gpa, unsigned size)
 {
-    return gpa >= page && gpa - page <= PAGE_SIZE - size;
+    return gpa % PAGE_SIZE + size <= PAGE_SIZE ? gpa / PAGE_SIZE : 0;
 }
 
-/*
- * Both chips have 32-bit registers. Smaller reads get their part; of smaller writes the I/O APIC
- * takes the low bits (its index is 8 bits), the local APIC, whose manual forbids them, none.
- */
-static bool is_lapic(const struct vcpu *v, uint64_t gpa, unsigned size)
+static bool is_lapic(const struct vcpu *v, uint64_t page)
 {
-    return in_page(gpa, LAPIC_GPA, size) && lapic_mmio_enabled(&v->lapic);
+    return page == LAPIC_GPA / PAGE_SIZE && lapic_mmio_enabled(&v->lapic);
 }
 
-static bool is_hpet(const struct vm *vm, uint64_t gpa, unsigned size)
+static bool is_ioapic(uint64_t page)
 {
-    return in_page(gpa, HPET_GPA, size) && vm->config->hpet;
+    return page == IOAPIC_GPA / PAGE_SIZE;
 }
 
-static uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+static bool is_hpet(const struct vm *vm, uint64_t page)
+{
+    return page == HPET_GPA / PAGE_SIZE && vm->config->hpet;
+}
+
+static NOINLINE uint64_t hpet_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
     struct hpet *h = &v->vm->hpet;
+
+    spin_lock(&v->vm->lock);
+
     uint64_t now = vm_now(v->vm);
 
     if (hpet_deadline(h) <= now) { /* what is due goes out first */
         hpet_outputs(v, now);
         platform_arm_devices(v);
     }
-    return hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
+    uint64_t value = hpet_read(h, (unsigned)(gpa - HPET_GPA), size, now);
+
+    spin_unlock(&v->vm->lock);
+    return value & size_mask(size);
 }
 
 /* Switching legacy replacement gives IRQ 0 and 8 to the other source, as that stands now. */
@@ -386,44 +379,75 @@ static void hpet_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_
     platform_arm_devices(v);
 }
 
-static uint64_t shared_read(struct vcpu *v, uint64_t gpa, unsigned size)
+/*
+ * Both APICs have 32-bit registers. Smaller reads get their part; of smaller writes the I/O APIC
+ * takes the low bits (its index is 8 bits), the local APIC, whose manual forbids them, none.
+ */
+static uint64_t register_part(uint32_t value, uint64_t gpa, unsigned size)
 {
-    struct vm *vm = v->vm;
-    uint64_t value = size_mask(size);
+    if (size == 4 && is_aligned(gpa, 4))
+        return value;
+    return value >> 8 * (gpa & 3) & size_mask(size);
+}
 
+static NOINLINE uint64_t ioapic_mmio_read(struct vm *vm, uint64_t gpa, unsigned size)
+{
     spin_lock(&vm->lock);
-    if (in_page(gpa, IOAPIC_GPA, size))
-        value =
-            ioapic_read(&vm->ioapic, (unsigned)(align_down(gpa, 4) - IOAPIC_GPA)) >> 8 * (gpa & 3);
-    else if (is_hpet(vm, gpa, size))
-        value = hpet_mmio_read(v, gpa, size);
-    else if (!gmem_read(vm, gpa, &value, size)) /* ROM, read by what also writes to it */
-        vm->unclaimed_io++;
+    uint32_t value = ioapic_read(&vm->ioapic, (unsigned)(gpa % PAGE_SIZE & ~3u));
+
     spin_unlock(&vm->lock);
-    return value;
+    return register_part(value, gpa, size);
+}
+
+static NOINLINE uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
+{
+    uint32_t value = lapic_read(&v->lapic, (unsigned)(gpa % PAGE_SIZE & ~3u), vm_now(v->vm));
+
+    return register_part(value, gpa, size);
+}
+
+static NOINLINE uint64_t lapic_count_read(const struct vcpu *v)
+{
+    return lapic_count(&v->lapic, vm_now(v->vm));
+}
+
+static uint64_t unclaimed_mmio_read(struct vm *vm, unsigned size)
+{
+    spin_lock(&vm->lock);
+    vm->unclaimed_io++;
+    spin_unlock(&vm->lock);
+    return size_mask(size);
 }
 
 uint64_t platform_mmio_read(struct vcpu *v, uint64_t gpa, unsigned size)
 {
-    uint64_t value;
+    uint64_t page = page_of(gpa, size);
+    unsigned offset = (unsigned)(gpa % PAGE_SIZE);
 
-    if (is_lapic(v, gpa, size))
-        value = lapic_read(&v->lapic, (unsigned)(align_down(gpa, 4) - LAPIC_GPA), vm_now(v->vm)) >>
-                8 * (gpa & 3);
-    else
-        value = shared_read(v, gpa, size);
-    return value & size_mask(size);
+    if (is_lapic(v, page)) {
+        if (size == 4 && lapic_is_in_page(offset))
+            return lapic_read_page(&v->lapic, offset);
+        if (size == 4 && offset == LAPIC_COUNT_OFFSET)
+            return lapic_count_read(v);
+        return lapic_mmio_read(v, gpa, size);
+    }
+    if (is_ioapic(page))
+        return ioapic_mmio_read(v->vm, gpa, size);
+    if (is_hpet(v->vm, page))
+        return hpet_mmio_read(v, gpa, size);
+    return unclaimed_mmio_read(v->vm, size);
 }
 
-static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
+static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     struct vm *vm = v->vm;
+    uint64_t page = page_of(gpa, size);
 
     spin_lock(&vm->lock);
-    if (in_page(gpa, IOAPIC_GPA, size)) {
+    if (is_ioapic(page)) {
         ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
         ioapic_flush(v);
-    } else if (is_hpet(vm, gpa, size)) {
+    } else if (is_hpet(vm, page)) {
         hpet_mmio_write(v, gpa, size, value);
     } else {
         vm->unclaimed_io++;
@@ -431,15 +455,30 @@ static void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
     spin_unlock(&vm->lock);
 }
 
-static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
+/*
+ * An EOI moves no deadline, and where software delivers it matters only to what waits in the local
+ * APIC: of what goes past it nothing has changed.
+ */
+static NOINLINE void end_interrupt(struct vcpu *v)
+{
+    struct lapic_effect effect;
+
+    if (lapic_eoi(&v->lapic, &effect) == 0)
+        return;
+    if (effect.kind != LAPIC_EFFECT_NONE)
+        lapic_effect(v, &effect);
+    else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention = true;
+}
+
+static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (offset == LAPIC_EOI_OFFSET)
-        lapic_eoi(&v->lapic, &effect);
-    else
-        lapic_write(&v->lapic, offset, value, vm_now(v->vm), &effect);
+    if (size != 4 || !is_aligned(gpa, 4))
+        return;
+    lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm), &effect);
     lapic_effect(v, &effect);
     if (lapic_deadline(&v->lapic) != deadline)
         arm(v);
@@ -447,11 +486,12 @@ static void lapic_mmio_write(struct vcpu *v, unsigned offset, uint32_t value)
 
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
-    if (!is_lapic(v, gpa, size)) {
-        shared_write(v, gpa, size, value);
-    } else if (size == 4 && is_aligned(gpa, 4)) {
-        lapic_mmio_write(v, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value);
-    }
+    if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4 && lapic_mmio_enabled(&v->lapic))
+        end_interrupt(v);
+    else if (!is_lapic(v, page_of(gpa, size)))
+        shared_write(v, gpa, size, value & size_mask(size));
+    else
+        lapic_mmio_write(v, gpa, size, value);
 }
 
 /* --- local APIC through registers --------------------------------------------------------------*/
@@ -523,7 +563,7 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
     uint64_t deadline = lapic_deadline(&v->lapic);
 
     if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
-        lapic_eoi(&v->lapic, &effect);
+        (void)lapic_eoi(&v->lapic, &effect);
     else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);

@@ -12,9 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-
-struct vcpu;
-struct vm;
+#include "guest/vm.h"
 
 /*
  * State of all devices after a reset: the RTC keeps its time and memory, which a power-on, before
@@ -50,11 +48,25 @@ void platform_advance(struct vcpu *v);
 void platform_requests(struct vcpu *v, uint32_t requests);
 
 /*
- * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
- * failed. The vector of what the vCPU should take now, acknowledged; -1: none.
+ * The vCPU is to acknowledge at the 8259 pair: LINT0 says so, or an I/O APIC pin said so, whatever
+ * the pair has by then: without a request it answers with its spurious vector.
  */
-bool platform_extint_waiting(const struct vcpu *v);
-int platform_extint_ack(struct vcpu *v);
+static inline bool platform_i8259_waiting(const struct vcpu *v)
+{
+    return v->extint_pending || (atomic_load_explicit(&v->vm->intr, memory_order_relaxed) &&
+                                 v->index == 0 && lapic_extint_enabled(&v->lapic));
+}
+
+/*
+ * Interrupts that come past the local APIC's priorities: from the 8259 pair, or one whose delivery
+ * failed. The second gives the vector of what waits, acknowledged: ask the first before.
+ */
+static inline bool platform_extint_waiting(const struct vcpu *v)
+{
+    return v->lost_irq != 0 || platform_i8259_waiting(v);
+}
+
+uint8_t platform_extint_ack(struct vcpu *v);
 
 /*
  * What follows is for the device accesses of guest/port.c; vm->lock is held.

@@ -73,7 +73,7 @@ static inline enum port_device port_device(const struct vm *vm, uint16_t port)
     return PORT_NONE;
 }
 
-/* --- devices behind ports; the lock is held ---------------------------------------------------- */
+/* --- devices behind ports; the lock is held --------------------------------------------------- */
 
 static uint32_t all_ones(unsigned size)
 {
@@ -98,10 +98,15 @@ static uint8_t i8254_port_read(struct vcpu *v, uint16_t port)
     return i8254_read(&v->vm->i8254, port, vm_now(v->vm));
 }
 
-static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value)
+static void i8259_port_write(struct vcpu *v, uint16_t port, uint8_t value)
+{
+    i8259_write(&v->vm->i8259, port, value);
+    platform_i8259_changed(v);
+}
+
+static void i8254_port_write(struct vcpu *v, uint16_t port, uint8_t value, uint64_t now)
 {
     struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
 
     i8254_write(&vm->i8254, port, value, now);
     platform_i8254_edges(v, now);
@@ -218,11 +223,8 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
     struct vm *vm = v->vm;
 
     switch (port_device(vm, port)) {
-    case PORT_I8259:
-        i8259_write(&vm->i8259, port, value);
-        platform_i8259_changed(v);
-        return;
-    case PORT_I8254: i8254_port_write(v, port, value); return;
+    case PORT_I8259: i8259_port_write(v, port, value); return;
+    case PORT_I8254: i8254_port_write(v, port, value, vm_now(vm)); return;
     case PORT_RESET: reset_port_write(vm, port, value); return;
     case PORT_RTC: rtc_port_write(v, port, value); return;
     case PORT_UART: uart_port_write(v, port, value); return;
@@ -362,6 +364,25 @@ static NOINLINE enum outcome write_exit(struct vcpu *v, uint16_t port, unsigned 
     return v->vm->wish == WISH_RUN ? RESUME_NEXT : STOP_VM;
 }
 
+/* The timer and the interrupt controller end no run: what interrupts are made of goes straight. */
+static NOINLINE enum outcome i8254_exit(struct vcpu *v, uint16_t port)
+{
+    uint64_t now = vm_now(v->vm);
+
+    spin_lock(&v->vm->lock);
+    i8254_port_write(v, port, (uint8_t)v->arch.gpr[RAX], now);
+    spin_unlock(&v->vm->lock);
+    return RESUME_NEXT;
+}
+
+static NOINLINE enum outcome i8259_exit(struct vcpu *v, uint16_t port)
+{
+    spin_lock(&v->vm->lock);
+    i8259_port_write(v, port, (uint8_t)v->arch.gpr[RAX]);
+    spin_unlock(&v->vm->lock);
+    return RESUME_NEXT;
+}
+
 /* A byte that is there to be told, and nothing follows from reading it; -1: it is not so simple. */
 static inline int peek_i8259(struct vm *vm, uint16_t port)
 {
@@ -449,5 +470,13 @@ enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size)
     struct vcpu *v = vcpu_of(a);
 
     v->exits[EXIT_PIO]++;
-    return port == POST_PORT && size == 1 ? RESUME_NEXT : write_exit(v, port, size);
+    if (size != 1)
+        return write_exit(v, port, size);
+    if (port == POST_PORT)
+        return RESUME_NEXT;
+    if (port == I8259_MASTER_COMMAND || port == I8259_SLAVE_COMMAND)
+        return i8259_exit(v, port);
+    if (port >= I8254_COUNTER_0 && port <= I8254_CONTROL)
+        return i8254_exit(v, port);
+    return write_exit(v, port, size);
 }

@@ -17,7 +17,6 @@ void exit_take_requests(struct vcpu *v);
 enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_xsetbv(struct vcpu *v);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);
-enum outcome exit_mmio(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_task_switch(struct vcpu *v, const struct vcpu_exit *x);
 
 /*

@@ -166,6 +166,7 @@ static void start_vcpu(struct vcpu *v, const struct vcpu_start *start)
     cpuid_build(&v->cpuid, &id);
     msr_reset(&v->msrs, vm->config->type == GUEST_FIRMWARE);
     v->tsc_skew = 0;
+    fetch_forget(v);
     if (vm->config->direct)
         direct_reset(v);
     /* The deadlines of the core's own timer are values of the host's TSC. */

@@ -25,6 +25,7 @@
 #include "devices/watchdog.h"
 #include "guest/config.h"
 #include "guest/cpuid.h"
+#include "guest/fetch.h"
 #include "guest/firmware.h"
 #include "guest/msr.h"
 #include "guest/time.h"
@@ -80,6 +81,8 @@ struct vcpu {
     uint64_t direct_levels[4]; /* level-triggered vectors of an I/O APIC that went: guest/direct.c */
     struct msr_store msrs;
     struct cpuid_table cpuid;
+
+    struct fetch fetch[FETCH_PLACES]; /* by a few bits of RIP */
 
     /* For the table dump: its core reads them at the next kick (guest/dump.c). */
     atomic_bool fields_wanted;

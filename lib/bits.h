@@ -48,7 +48,7 @@ static inline uint64_t size_mask(unsigned bytes)
 /* Index of the highest set bit; x is not 0. */
 static inline unsigned bit_highest(uint64_t x)
 {
-    return 63u - (unsigned)__builtin_clzll(x);
+    return 63u ^ (unsigned)__builtin_clzll(x); /* one BSR; not so with a minus */
 }
 
 /* Index of the lowest set bit; x is not 0. */

@@ -22,6 +22,13 @@
 void *phys_window(uint64_t hpa);
 
 /*
+ * Where to read how often phys_window() on the calling CPU had to give up a block so far: what it
+ * returned since this number changed last is still valid.
+ *   return  always the same on one CPU
+ */
+const uint64_t *phys_window_moves(void);
+
+/*
  * A page of the table pool: the pool is one contiguous region, mapped for ever.
  *   hpa     address of a page given by pages_alloc, or of a byte inside one
  *   return  pointer to that byte, valid to the end of its page, on every CPU, for ever

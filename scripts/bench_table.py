@@ -166,6 +166,10 @@ class Results(NamedTuple):
     ours: dict  # by mode
     bounds: dict
 
+    def mean(self):
+        """Of KVM to Bulkhead, without APICv."""
+        return geometric_mean(ratios(self.kvm, self.ours["no-apicv"]).values())
+
 
 HEAD = ("operation", "bare", "KVM, no APICv", "Bulkhead, no APICv", "ratio", "KVM, APICv (reference)",
         "Bulkhead, APICv", "ratio", "bound, no APICv / APICv")

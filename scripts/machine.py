@@ -141,6 +141,7 @@ class Machine:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._folder = self._process = self._serial = None
         self._log = ""
+        self._log_seen = 0  # bytes that were searched for the machine's end
         self._last_text = time.monotonic()
         self._refused = False
 
@@ -316,7 +317,7 @@ class Machine:
                 self._process.wait(5)
             except subprocess.TimeoutExpired:
                 pass
-        log = self._read_log()
+        log = self._new_log()
         for reason, pattern in LOG_ENDS:
             if pattern.search(log):
                 self.end = reason
@@ -362,6 +363,17 @@ class Machine:
             return (self._folder / "bochs.log").read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+    def _new_log(self):
+        """What was logged since the last call; a line that is not finished comes again."""
+        try:
+            with open(self._folder / "bochs.log", "rb") as log:
+                log.seek(self._log_seen)
+                text = log.read()
+        except FileNotFoundError:
+            return ""
+        self._log_seen += text.rfind(b"\n") + 1
+        return text.decode(errors="replace")
 
     @property
     def bochs_log(self):

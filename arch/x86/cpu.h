@@ -50,7 +50,7 @@ struct cpu {
 
     uint64_t *window_pd;                 /* the page-directory entries of its windows */
     uint64_t window_block[WINDOW_SLOTS]; /* host-physical block in each; UINT64_MAX: none */
-    uint32_t window_next;                /* the slot to reuse next */
+    uint64_t window_moves; /* blocks put into windows; the next goes to slot moves % WINDOW_SLOTS */
 
     uint64_t gdt[GDT_ENTRIES];
     struct tss tss;

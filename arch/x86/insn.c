@@ -473,16 +473,11 @@ static uint64_t bit_displacement(const struct insn *insn, const uint64_t regs[16
 
 uint64_t insn_memory_offset(const struct insn *insn, const uint64_t regs[16], uint64_t rip)
 {
-    const struct insn_memory *mem = &insn->mem;
-    uint64_t offset = mem->displacement + bit_displacement(insn, regs);
+    uint64_t offset = insn_address(&insn->mem, regs) + bit_displacement(insn, regs);
 
-    if (mem->base != INSN_NO_REG)
-        offset += regs[mem->base];
-    if (mem->index != INSN_NO_REG)
-        offset += regs[mem->index] * mem->scale;
-    if (mem->rip_relative)
+    if (insn->mem.rip_relative)
         offset += rip + insn->length;
-    return offset & size_mask(mem->address_size);
+    return offset & size_mask(insn->mem.address_size);
 }
 
 uint64_t insn_sign_extend(uint64_t value, unsigned size)

@@ -156,6 +156,21 @@ bool insn_writes(const struct insn *insn);
 void insn_execute(const struct insn *insn, uint64_t gpr[16], uint64_t memory[2], uint64_t *rflags);
 
 /*
+ * Displacement, base and index of a memory operand: insn_memory_offset() of most instructions, but
+ * not wrapped. That wraps at 64 KiB or later, so where it is in its page is right in any case.
+ */
+static inline uint64_t insn_address(const struct insn_memory *mem, const uint64_t regs[16])
+{
+    uint64_t offset = mem->displacement;
+
+    if (mem->base != INSN_NO_REG)
+        offset += regs[mem->base];
+    if (mem->index != INSN_NO_REG)
+        offset += regs[mem->index] * mem->scale;
+    return offset;
+}
+
+/*
  * The memory operand's offset in its segment.
  *   regs    the 16 general registers in encoding order; outside 64-bit mode 8..15 are not used
  *   rip     address of the instruction itself

@@ -67,12 +67,16 @@ void *phys_window(uint64_t hpa)
         if (c->window_block[slot] == block)
             return (void *)(window_va(c, slot) + (hpa - block));
     }
-    unsigned slot = c->window_next;
+    unsigned slot = (unsigned)(c->window_moves++ % WINDOW_SLOTS);
     uint64_t va = window_va(c, slot);
 
-    c->window_next = (slot + 1) % WINDOW_SLOTS;
     c->window_block[slot] = block;
     c->window_pd[slot] = hostpt_entry_2m(block, HOSTPT_W);
     invlpg((void *)va);
     return (void *)(va + (hpa - block));
+}
+
+const uint64_t *phys_window_moves(void)
+{
+    return &this_cpu()->window_moves;
 }

@@ -46,6 +46,7 @@ enum exit_kind {
     EXIT_PIO,        /* IN/OUT, not string; `pio` */
     EXIT_PIO_STRING, /* INS/OUTS; `pio` */
     EXIT_MMIO,       /* access to guest-physical memory that is not mapped; `mmio` */
+    EXIT_FETCH,      /* the same, but of an instruction */
     EXIT_APIC_WRITE, /* the hardware stored a write in the virtual-APIC page; `apic_offset` */
     EXIT_EOI,        /* the hardware ended an interrupt that was level-triggered; `vector` */
     EXIT_TPR,        /* TPR went below the threshold */
@@ -88,7 +89,6 @@ enum { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE /* in the IDT */ };
 
 struct vcpu_exit {
     enum exit_kind kind;
-    uint32_t hw_reason; /* as the hardware numbers it, for logs only */
     union {
         uint8_t vector;
         uint16_t apic_offset;
@@ -104,7 +104,6 @@ struct vcpu_exit {
         struct {
             uint64_t gpa;
             bool write;
-            bool fetch;
         } mmio;
         struct {
             uint8_t vector;
@@ -242,8 +241,7 @@ struct vcpu_arch {
         uint32_t before_entry; /* not 0: one of these, so that an entry asks one question */
         struct {
             bool attention; /* vcpu_prepare_entry() has something to look at */
-            bool event;     /* entry_info is set */
-            bool has_timer; /* the preemption timer is on; it counts TSC >> timer_shift */
+            bool has_timer; /* the preemption timer is used; it counts TSC >> timer_shift */
         };
     };
     struct vcpu_exit exit; /* the last one */
@@ -264,10 +262,9 @@ struct vcpu_arch {
     uint32_t pinbased;  /* pin-based controls, without the preemption timer */
     uint32_t procbased; /* processor-based controls as they are in the VMCS */
     uint32_t procbased2;
-    uint32_t entry_info; /* event for the next entry, 0: none */
-    uint32_t entry_error;
     uint32_t vpid;
     uint8_t tpr_threshold; /* as in the VMCS */
+    uint8_t windows;       /* VCPU_WINDOW_* asked for */
     uint8_t timer_shift;
 };
 
@@ -318,6 +315,11 @@ void vcpu_run(struct vcpu_arch *a);
  *
  * vcpu_handle_cpuid() and so on: an exit by that instruction; the answer is what happens next.
  *   port, size  of IN and OUT, not of their string forms; 1, 2 or 4 bytes
+ * vcpu_handle_mmio(): EXIT_MMIO.
+ *   gpa, write  of the first byte that is not mapped; it was, or was also, to be written
+ *   rip         the guest's
+ * vcpu_handle_undefined(): EXIT_VMCALL.
+ * vcpu_handle_deadline(): EXIT_DEADLINE.
  * vcpu_handle_exit(): every other exit.
  * vcpu_prepare_entry(): before an entry, if a->attention is set; false: the VM stops.
  */
@@ -326,6 +328,9 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a);
 enum outcome vcpu_handle_in(struct vcpu_arch *a, uint16_t port, unsigned size);
 enum outcome vcpu_handle_out(struct vcpu_arch *a, uint16_t port, unsigned size);
+enum outcome vcpu_handle_mmio(struct vcpu_arch *a, uint64_t gpa, uint64_t rip, bool write);
+enum outcome vcpu_handle_undefined(struct vcpu_arch *a);
+enum outcome vcpu_handle_deadline(struct vcpu_arch *a);
 enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x);
 bool vcpu_prepare_entry(struct vcpu_arch *a);
 
@@ -343,10 +348,7 @@ bool vcpu_can_take_irq(struct vcpu_arch *a);
 bool vcpu_can_take_nmi(struct vcpu_arch *a);
 
 /* Whether an event is already set for the next entry. */
-static inline bool vcpu_has_event(const struct vcpu_arch *a)
-{
-    return a->entry_info != 0;
-}
+bool vcpu_has_event(const struct vcpu_arch *a);
 
 /* Deliver an event at the next entry. No event is set yet; an exception replaces none. */
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector);
@@ -399,10 +401,20 @@ void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4]);
 
 /* Ask for EXIT_TPR as soon as TPR [7:4] is below this; 0: never. Nothing without a TPR shadow. */
 void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold);
+static inline void vcpu_want_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
+{
+    if (threshold != a->tpr_threshold)
+        vcpu_set_tpr_threshold(a, threshold);
+}
 
-/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (NMI), or no longer. */
-void vcpu_want_irq_window(struct vcpu_arch *a, bool want);
-void vcpu_want_nmi_window(struct vcpu_arch *a, bool want);
+/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt, an NMI; 0: no longer. */
+enum { VCPU_WINDOW_IRQ = 1, VCPU_WINDOW_NMI = 2 };
+void vcpu_set_windows(struct vcpu_arch *a, unsigned windows);
+static inline void vcpu_want_windows(struct vcpu_arch *a, unsigned windows)
+{
+    if (windows != a->windows)
+        vcpu_set_windows(a, windows);
+}
 
 /*
  * Ask for EXIT_DEADLINE.
@@ -414,6 +426,14 @@ void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
 
 /* Control registers, segments and flags; costs a dozen VMREADs: not for hot exits. */
 void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out);
+
+/*
+ * Whether what decides how an instruction is fetched and decoded is as it was in *s: CR0.PG, CR3,
+ * CR4, IA32_EFER, CS's base and access rights, the CPL; and RIP.
+ */
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s);
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a);
 
 /* CODE_16, CODE_32 or CODE_64. */
 unsigned vcpu_code_size(const struct vcpu_state *s);
@@ -461,6 +481,9 @@ void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset);
  *   return  how many; 0: this core has not loaded the vCPU's control structure
  */
 unsigned vcpu_get_fields(const struct vcpu_arch *a, struct vcpu_field out[VCPU_FIELDS_MAX]);
+
+/* Why the last exit was, as the hardware numbers it: for logs. */
+uint32_t vcpu_exit_reason(const struct vcpu_arch *a);
 
 /* Print the record of a guest that is being stopped: registers and why. */
 void vcpu_print(struct vcpu_arch *a);

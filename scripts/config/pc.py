@@ -77,7 +77,7 @@ class Range(NamedTuple):
         return f"{self.base:#x}-{self.end - 1:#x}" if self.len > 1 else f"{self.base:#x}"
 
 
-# Ports of the devices that each guest has (devices/, guest/platform.c).
+# Ports of the devices that each guest has (devices/, guest/port.c).
 PORTS = (
     Range(0x20, 2, "8259 pair"), Range(0xA0, 2, "8259 pair"), Range(0x4D0, 2, "8259 pair"),
     Range(0x40, 4, "8254"), Range(0x61, 1, "8254"), Range(0x70, 2, "MC146818"),

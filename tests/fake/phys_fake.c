@@ -19,6 +19,7 @@ static struct {
 } blocks[BLOCKS];
 static unsigned block_count;
 static uint8_t *recent[PHYS_WINDOWS]; /* most recent first */
+static uint64_t moves;
 static uint8_t *nothing;
 static uint8_t *pool;
 static uint64_t pool_base;
@@ -44,6 +45,7 @@ void phys_fake_reset(void)
         block_free(nothing);
     free(pool);
     memset(recent, 0, sizeof(recent));
+    moves++;
     block_count = 0;
     nothing = NULL;
     pool = NULL;
@@ -102,6 +104,7 @@ static void make_recent(uint8_t *bytes)
         if (recent[at] != NULL)
             ASAN_POISON_MEMORY_REGION(recent[at], BLOCK);
         ASAN_UNPOISON_MEMORY_REGION(bytes, BLOCK);
+        moves++;
     }
     memmove(&recent[1], &recent[0], at * sizeof(recent[0]));
     recent[0] = bytes;
@@ -120,6 +123,11 @@ void *phys_window(uint64_t hpa)
     }
     make_recent(bytes);
     return bytes + hpa % BLOCK;
+}
+
+const uint64_t *phys_window_moves(void)
+{
+    return &moves;
 }
 
 void *phys_table(uint64_t hpa)

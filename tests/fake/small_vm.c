@@ -1,5 +1,6 @@
 /* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/exit_task.c
- * guest/intr.c guest/direct.c guest/platform.c guest/port.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c guest/gva.c
+ * guest/intr.c guest/direct.c guest/platform.c guest/port.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c
+ * guest/fetch.c guest/gva.c
  * guest/gmem.c guest/load.c guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
  * guest/verify.c guest/vm.c guest/console.c guest/dump.c guest/firmware.c devices/fw_cfg.c
  * devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
@@ -229,7 +230,6 @@ bool small_vm_mmio_far(const char *code, size_t len, uint64_t gpa, bool write)
 
     x.u.mmio.gpa = gpa;
     x.u.mmio.write = write;
-    x.u.mmio.fetch = false;
     assert_true(gmem_write(vm, SMALL_VM_CODE, code, len));
     vcpu_fake.state.rip = SMALL_VM_CODE;
     return small_vm_exit(&x);

@@ -118,10 +118,12 @@ static void set_start(const struct vcpu_start *start)
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     memset(a->gpr, 0, sizeof(a->gpr));
+    a->windows = 0;
+    a->tpr_threshold = 0;
     a->gpr[RAX] = start->rax;
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
-    a->entry_info = 0;
+    vcpu_fake.entry_info = 0;
     a->armed_deadline = TIME_NEVER;
     set_start(start);
     vcpu_fake.start = *start;
@@ -148,14 +150,14 @@ void vcpu_stop(struct vcpu_arch *a)
 static void deliver(struct vcpu_arch *a)
 {
     struct vcpu_fake_event e = {
-        .type = (enum vcpu_event_type)(a->entry_info >> 8 & 7),
-        .vector = (uint8_t)a->entry_info,
-        .has_error = (a->entry_info & EVENT_ERROR) != 0,
-        .error = a->entry_error,
+        .type = (enum vcpu_event_type)(vcpu_fake.entry_info >> 8 & 7),
+        .vector = (uint8_t)vcpu_fake.entry_info,
+        .has_error = (vcpu_fake.entry_info & EVENT_ERROR) != 0,
+        .error = vcpu_fake.entry_error,
         .cr2 = vcpu_fake.cr2,
     };
 
-    a->entry_info = 0;
+    vcpu_fake.entry_info = 0;
     if (e.type == EVENT_EXTERNAL) {
         vcpu_fake.state.rflags &= ~RFLAGS_IF; /* through an interrupt gate */
         vcpu_fake.delivered[e.vector]++;
@@ -216,7 +218,7 @@ static void run_once(struct vcpu_arch *a, struct vcpu_exit *out)
     memset(out, 0x5a, sizeof(*out)); /* what an exit does not say, nobody reads */
     vcpu_fake.entries++;
     host_fake.tsc += vcpu_fake.tick;
-    if (a->entry_info != 0)
+    if (vcpu_fake.entry_info != 0)
         deliver(a);
     if (automatic_exit(a, out)) {
         if (++vcpu_fake.automatic > IRQ_ENDLESS)
@@ -239,7 +241,25 @@ static enum outcome handle(struct vcpu_arch *a, const struct vcpu_exit *x)
         return vcpu_handle_in(a, x->u.pio.port, x->u.pio.size);
     if (x->kind == EXIT_PIO)
         return vcpu_handle_out(a, x->u.pio.port, x->u.pio.size);
+    if (x->kind == EXIT_MMIO)
+        return vcpu_handle_mmio(a, x->u.mmio.gpa, vcpu_fake.state.rip, x->u.mmio.write);
+    if (x->kind == EXIT_VMCALL)
+        return vcpu_handle_undefined(a);
+    if (x->kind == EXIT_DEADLINE)
+        return vcpu_handle_deadline(a);
     return vcpu_handle_exit(a, x);
+}
+
+uint32_t vcpu_exit_reason(const struct vcpu_arch *a)
+{
+    (void)a;
+    return VCPU_FAKE_REASON;
+}
+
+bool vcpu_has_event(const struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.entry_info != 0;
 }
 
 void vcpu_run(struct vcpu_arch *a)
@@ -271,18 +291,18 @@ void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 
 bool vcpu_can_take_irq(struct vcpu_arch *a)
 {
-    return a->entry_info == 0 && (vcpu_fake.state.rflags & RFLAGS_IF) != 0 &&
+    return vcpu_fake.entry_info == 0 && (vcpu_fake.state.rflags & RFLAGS_IF) != 0 &&
            !vcpu_fake.sti_blocking;
 }
 
 bool vcpu_can_take_nmi(struct vcpu_arch *a)
 {
-    return a->entry_info == 0 && !vcpu_fake.nmi_blocking && !vcpu_fake.sti_blocking;
+    return vcpu_fake.entry_info == 0 && !vcpu_fake.nmi_blocking && !vcpu_fake.sti_blocking;
 }
 
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
 {
-    if (a->entry_info != 0)
+    if (vcpu_fake.entry_info != 0)
         fail("an event is injected over another one");
     if (type == EVENT_EXTERNAL && !vcpu_can_take_irq(a))
         fail("an interrupt is injected that cannot be taken");
@@ -290,15 +310,15 @@ void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
         fail("an NMI is injected that cannot be taken");
     if (type == EVENT_EXCEPTION && vector >= 32)
         fail("there is no such exception");
-    a->entry_info = EVENT_VALID | (uint32_t)type << 8 | vector;
+    vcpu_fake.entry_info = EVENT_VALID | (uint32_t)type << 8 | vector;
 }
 
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
 {
     vcpu_inject(a, EVENT_EXCEPTION, vector);
     if ((vcpu_fake.state.cr0 & CR0_PE) != 0)
-        a->entry_info |= EVENT_ERROR;
-    a->entry_error = error_code;
+        vcpu_fake.entry_info |= EVENT_ERROR;
+    vcpu_fake.entry_error = error_code;
 }
 
 void vcpu_inject_debug(struct vcpu_arch *a, uint64_t causes)
@@ -321,16 +341,11 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
     vcpu_inject_error(a, VECTOR_PF, error_code);
 }
 
-void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
+void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
-    (void)a;
-    vcpu_fake.irq_window = want;
-}
-
-void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
-{
-    (void)a;
-    vcpu_fake.nmi_window = want;
+    a->windows = (uint8_t)windows;
+    vcpu_fake.irq_window = (windows & VCPU_WINDOW_IRQ) != 0;
+    vcpu_fake.nmi_window = (windows & VCPU_WINDOW_NMI) != 0;
 }
 
 void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
@@ -345,6 +360,21 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
 {
     (void)a;
     *out = vcpu_fake.state;
+}
+
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    const struct vcpu_state *now = &vcpu_fake.state;
+
+    (void)a;
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->rip == s->rip && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
+           now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vcpu_fake.state.cr3;
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)
@@ -507,7 +537,7 @@ void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
 
 void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
 {
-    (void)a;
+    a->tpr_threshold = threshold;
     vcpu_fake.tpr_threshold = threshold;
 }
 

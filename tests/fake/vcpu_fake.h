@@ -19,6 +19,7 @@
 
 #define VCPU_FAKE_SCRIPT 64
 #define VCPU_FAKE_EVENTS 64
+#define VCPU_FAKE_REASON 77 /* of every exit */
 
 /* An event as it was delivered by an entry. */
 struct vcpu_fake_event {
@@ -35,9 +36,11 @@ typedef bool vcpu_fake_source(struct vcpu_arch *a, struct vcpu_exit *out);
 struct vcpu_fake {
     struct vcpu_state state; /* the guest's registers, but for the general ones */
     struct vcpu_segment segment[SEGMENT_GDTR + 1]; /* the first six flat at first */
-    uint64_t dr6;            /* causes given to vcpu_inject_debug */
-    bool sti_blocking;       /* the instruction before was STI or MOV SS */
-    bool nmi_blocking;       /* an NMI handler runs */
+    uint64_t dr6;                                  /* causes given to vcpu_inject_debug */
+    uint32_t entry_info;                           /* event for the next entry, 0: none */
+    uint32_t entry_error;
+    bool sti_blocking; /* the instruction before was STI or MOV SS */
+    bool nmi_blocking; /* an NMI handler runs */
     uint64_t cr2;
     uint64_t pdpte[4];
     uint64_t cr4_allowed;       /* bits that vcpu_write_cr4 accepts */

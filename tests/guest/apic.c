@@ -828,6 +828,35 @@ static void test_crossfire(void)
     ap_leave();
 }
 
+/* MOV (%rdi), %eax; RET: of the I/O APIC's version. With another ModRM byte: of what is selected. */
+static ALIGNED(64) volatile uint8_t code[3] = {0x8b, 0x07, 0xc3};
+
+static void ap_run_code(uint64_t argument)
+{
+    uint32_t value;
+
+    (void)argument;
+    (void)cpuid(0, 0); /* SDM 3A "Handling Self- and Cross-Modifying Code" */
+    __asm__ volatile("call *%1"
+                     : "=a"(value)
+                     : "r"(code), "D"(IOAPIC_BASE + IOAPIC_IOWIN), "S"(IOAPIC_BASE)
+                     : "cc", "memory");
+    s.value = value;
+}
+
+/* This CPU changes the instruction by which the other one reaches a device. */
+static void test_changed_code(void)
+{
+    mmio_write(IOAPIC_BASE, IOAPIC_VERSION);
+    for (unsigned i = 0; i < 4; i++) {
+        code[1] = i % 2 == 0 ? 0x07 : 0x06;
+        ap_do(ap_run_code, 0);
+        ap_do(ap_run_code, 0);
+        expect("code-changed-by-another", i % 2 == 0 ? "" : "-to-other",
+               s.value == IOAPIC_VERSION, i % 2);
+    }
+}
+
 static void test_mode(bool x2apic)
 {
     s.x2apic = x2apic;
@@ -844,6 +873,7 @@ static void test_mode(bool x2apic)
     test_software_disabled();
     test_disabled();
     test_shootdown();
+    test_changed_code();
     test_crossfire();
 }
 

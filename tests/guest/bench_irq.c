@@ -78,5 +78,6 @@ void bench_interrupts_x2apic(uint64_t tsc_hz)
                                   .rcx = msr_of(LAPIC_ICR_LOW),
                                   .rax = ICR_SELF | ICR_ASSERT | VECTOR_APIC,
                               });
+    bench_settle(tsc_hz);
     ipi_wrmsr(x2apic_rows[5], (struct operands){.rcx = msr_of(LAPIC_SELF_IPI), .rax = VECTOR_APIC});
 }

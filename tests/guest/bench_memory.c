@@ -3,8 +3,8 @@
  * Memory: what the first touch of a page costs, and reads where there is a device or nothing.
  *
  * Nothing else touches 6..16 MiB: pages of 4 KiB are taken from [6 MiB, 8 MiB), of 2 MiB from
- * [8 MiB, 16 MiB). A hypervisor that gives memory at the first touch is measured as it is set up
- * for these addresses: see bench.h for who else runs this.
+ * [8 MiB, 16 MiB). Whoever gives memory at the first touch gives it there in pages of that size
+ * (tests/kvm/vmm.c).
  */
 #include "tests/guest/bench.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A static program for the Linux guest, without libc: prints the TSC at the kernel's entry, as
- * scripts/time_kernel noted it, and now: `ticks: entry N now N`. Then it powers off. With an argument
- * it only prints `ticks: ARGUMENT N`.
+ * scripts/time_kernel noted it, and now: `ticks: entry N now N`. Then it powers off. With an
+ * argument it only prints `ticks: ARGUMENT N`.
  */
 #include <stddef.h>
 #include <stdint.h>

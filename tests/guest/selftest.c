@@ -802,6 +802,91 @@ static uint32_t far_call(void (*code)(void), uint16_t selector, uint32_t edi, ui
     return eax;
 }
 
+/*
+ * Code that reaches a device changes, with all that leads to it. Two pages of code and two sets of
+ * tables for the same address: the first page's MOV loads the I/O APIC's version, the other one's
+ * the register number that was selected.
+ */
+#define CHANGED_GVA BIT(39)
+#define LOADS_RDI   0xc3078bu /* mov (%rdi), %eax; ret */
+#define LOADS_RSI   0xc3068bu /* mov (%rsi), %eax; ret */
+
+enum { PML4, PDPT, PD, PT, LEVELS };
+
+static ALIGNED(PAGE_SIZE) uint64_t changed_table[2][LEVELS][512];
+static ALIGNED(PAGE_SIZE) volatile uint32_t changed_code[2][1024];
+
+static uint32_t run_changed(void)
+{
+    uint32_t value;
+
+    __asm__ volatile("call *%1"
+                     : "=a"(value)
+                     : "r"(CHANGED_GVA), "D"(IOAPIC_BASE + IOAPIC_IOWIN), "S"(IOAPIC_BASE)
+                     : "cc", "memory");
+    return value;
+}
+
+static void expect_changed(struct test *t, const char *name, uint32_t value)
+{
+    expect(t, name, run_changed(), value);
+    expect(t, name, run_changed(), value); /* and again, by what may have been kept */
+}
+
+static void load_cr3(const uint64_t *pml4)
+{
+    __asm__ volatile("mov %0, %%cr3" : : "r"(pml4) : "memory");
+}
+
+static void make_changed_tables(const uint64_t *pml4)
+{
+    for (unsigned set = 0; set < 2; set++) {
+        uint64_t(*table)[512] = changed_table[set];
+
+        for (unsigned i = 0; i < 512; i++)
+            table[PML4][i] = pml4[i];
+        table[PML4][1] = (uint64_t)table[PDPT] | 3;
+        table[PDPT][0] = (uint64_t)table[PD] | 3;
+        table[PD][0] = (uint64_t)table[PT] | 3;
+        table[PT][0] = (uint64_t)changed_code[set] | 3;
+    }
+    changed_code[0][0] = LOADS_RDI;
+    changed_code[1][0] = LOADS_RSI;
+}
+
+static void test_mmio_changed_code(struct test *t)
+{
+    static const char *const names[] = {"mmio-changed-cr3", "mmio-changed-pdpte",
+                                        "mmio-changed-pde", "mmio-changed-pte"};
+    uint32_t version;
+    uint64_t *pml4;
+
+    mmio_write(IOAPIC_BASE, IOAPIC_VERSION);
+    version = mmio_read(IOAPIC_BASE + IOAPIC_IOWIN);
+    __asm__ volatile("mov %%cr3, %0" : "=r"(pml4));
+    make_changed_tables(pml4);
+    load_cr3(changed_table[0][PML4]);
+    expect_changed(t, "mmio-unchanged", version);
+    changed_code[0][0] = LOADS_RSI;
+    expect_changed(t, "mmio-changed-code", IOAPIC_VERSION);
+    changed_code[0][0] = LOADS_RDI;
+    expect_changed(t, "mmio-changed-code-back", version);
+    load_cr3(changed_table[1][PML4]);
+    expect_changed(t, names[0], IOAPIC_VERSION);
+    for (unsigned level = PDPT; level < LEVELS; level++) {
+        uint64_t *entry = changed_table[0][level];
+        uint64_t old = *entry;
+
+        load_cr3(changed_table[0][PML4]);
+        expect_changed(t, "mmio-unchanged", version);
+        *entry = *changed_table[1][level];
+        load_cr3(changed_table[0][PML4]);
+        expect_changed(t, names[level], IOAPIC_VERSION);
+        *entry = old;
+    }
+    load_cr3(pml4);
+}
+
 static void test_mmio_other_modes(struct test *t)
 {
     expect(t, "mmio-32-bit-code", far_call(code32, SEL_CODE32, IOAPIC_BASE, 0xabcd0041),
@@ -894,6 +979,7 @@ void guest_main(void)
     test_mmio_arithmetic(&t);
     test_mmio_strings(&t);
     test_port_strings(&t);
+    test_mmio_changed_code(&t);
     test_mmio_other_modes(&t);
     test_mmio_undecodable(&t);
     test_ymm(&t);

@@ -12,10 +12,12 @@
  * Set up as QEMU does: huge pages advised, all CPUID that KVM supports.
  * Source: Linux Documentation/virt/kvm/api.rst; SDM 3A "Segment Descriptors", "Control Registers".
  */
+#define _GNU_SOURCE /* pthread_attr_setaffinity_np */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,6 +41,7 @@
 #define COM1             0x3f8u
 #define COM1_IRQ         4u
 #define FLAT_GPA         0x100000u
+#define SMALL_PAGES_GPA  0x600000u /* where tests/guest/bench_memory.c touches pages of 4 KiB */
 #define PIC_PINS         16u
 #define IOAPIC_PINS      24u
 #define VCPUS_MAX        8u
@@ -73,6 +76,7 @@ struct vm {
     unsigned vcpus;
     struct vcpu vcpu[VCPUS_MAX];
     uint64_t tsc_hz, tsc_start;
+    pthread_barrier_t begin;
     pthread_mutex_t lock; /* of all below */
     struct ns16550 uart;
     struct mc146818 rtc;
@@ -87,6 +91,12 @@ __attribute__((noreturn)) static void die(const char *what)
 {
     fflush(stdout);
     perror(what);
+    exit(1);
+}
+
+__attribute__((noreturn)) static void refuse(const char *sentence)
+{
+    printf("vmm: %s\n", sentence);
     exit(1);
 }
 
@@ -302,6 +312,7 @@ static void *run_vcpu(void *argument)
     struct vcpu *v = argument;
     struct kvm_run *run = v->run;
 
+    (void)pthread_barrier_wait(&v->vm->begin);
     for (;;) {
         if (ioctl(v->fd, KVM_RUN, 0) < 0) {
             if (errno != EAGAIN) /* its SIPI came: from now on it runs */
@@ -422,10 +433,10 @@ static void make_tables(struct vm *vm)
 
     if (acpi_tables_build(vm->memory + ACPI_AREA_GPA, ACPI_AREA_SIZE, ACPI_AREA_GPA, &guest,
                           dsdt_aml, (size_t)(dsdt_aml_end - dsdt_aml)) != OK)
-        die("ACPI tables");
+        refuse("no ACPI tables for so many vCPUs");
 }
 
-/* A flat segment: type 11 is code, 3 is data; `large` is L for code in 64-bit mode, else D or B. */
+/* A flat segment: type 11 is code, 3 is data. L is for code in 64-bit mode, else it is D or B. */
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool is_64bit)
 {
     return (struct kvm_segment){.limit = UINT32_MAX,
@@ -455,7 +466,8 @@ static void start_flat(struct vm *vm, const char *path)
     struct kvm_sregs s;
 
     if (!gmem_write(vm, FLAT_GPA, image.bytes, image.len))
-        die("the image does not fit");
+        refuse("the image does not fit");
+    (void)madvise(vm->memory + SMALL_PAGES_GPA, PAGE_2M, MADV_NOHUGEPAGE);
     REQUEST(vm->vcpu[0].fd, KVM_GET_SREGS, &s);
     s.cr0 = CR0_PE_ET_NE;
     enter(&vm->vcpu[0], &s, segment(0x08, 11, false), segment(0x10, 3, false), FLAT_GPA, 0);
@@ -472,7 +484,7 @@ static void start_linux(struct vm *vm, const char *kernel, const char *initrd, c
 
     if (linux_check(&guest.kernel, guest.initrd.len, vm->memory_len, cmdline, &layout, &problem) ||
         linux_load(vm, &guest, &layout, ACPI_AREA_GPA, &entry))
-        die(problem != NULL ? problem : "Linux");
+        refuse(problem != NULL ? problem : "the guest's memory is too small");
     REQUEST(vm->vcpu[0].fd, KVM_GET_SREGS, &s);
     s.cr0 = entry.cr0;
     s.cr3 = entry.cr3;
@@ -483,10 +495,32 @@ static void start_linux(struct vm *vm, const char *kernel, const char *initrd, c
           entry.rip, entry.rsi);
 }
 
+/*
+ * Each vCPU has a processor of its own, as under Bulkhead, and those that wait for their SIPI wait
+ * before the first one begins: the emulator holds interrupts back while a guest has IF = 0
+ * (docs/TESTING.md, trap 2), so that a thread which needs that processor might not come to run.
+ */
+static void run(struct vm *vm)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    cpu_set_t set;
+
+    (void)pthread_barrier_init(&vm->begin, NULL, vm->vcpus);
+    for (unsigned i = vm->vcpus; i-- > 0;) {
+        CPU_ZERO(&set);
+        CPU_SET(i, &set);
+        if (pthread_attr_init(&attributes) != 0 ||
+            pthread_attr_setaffinity_np(&attributes, sizeof(set), &set) != 0 ||
+            pthread_create(&thread, &attributes, run_vcpu, &vm->vcpu[i]) != 0)
+            refuse("no thread for a vCPU");
+    }
+    (void)pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static struct vm vm = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    pthread_t thread;
 
     if (argc != 3 && argc != 5) {
         fprintf(stderr, "usage: vmm MIB IMAGE | vmm MIB KERNEL INITRD CMDLINE\n");
@@ -504,10 +538,6 @@ int main(int argc, char **argv)
         start_flat(&vm, argv[2]);
     else
         start_linux(&vm, argv[2], argv[3], argv[4]);
-    for (unsigned i = 1; i < vm.vcpus; i++) { /* they wait for their SIPI */
-        if (pthread_create(&thread, NULL, run_vcpu, &vm.vcpu[i]) != 0)
-            die("thread");
-    }
-    run_vcpu(&vm.vcpu[0]);
+    run(&vm);
     return 1;
 }

@@ -42,8 +42,8 @@ void guest_peek(void)
 
     ASSUME(mask >= 0);
     PROVE(i8259_read(&p, port) == mask, "the mask that is peeked at is read");
-    PROVE(p.chip[chip].isr == before.chip[chip].isr && p.chip[chip].edge == before.chip[chip].edge &&
-              i8259_intr(&p) == i8259_intr(&before),
+    PROVE(p.chip[chip].isr == before.chip[chip].isr &&
+              p.chip[chip].edge == before.chip[chip].edge && i8259_intr(&p) == i8259_intr(&before),
           "and nothing is acknowledged by that");
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The figures of docs/NUMBERS.md, measured. Everything is on a machine with one core under BIOS, where
-a TSC tick is an instruction and runs repeat to the tick."""
+"""The figures of docs/NUMBERS.md, measured. Under BIOS, on a machine with one core where nothing else is
+said: there a TSC tick is an instruction, and runs repeat to the tick."""
 
 import re
 
@@ -69,28 +69,62 @@ def bench_bare(cpus=1):
         return bench_table.parse(machine.console)
 
 
-def linux_boot(config, memory):
-    """Boot Linux to its shell: ticks at the kernel's entry and at the shell, and the console."""
-    with Machine(iso(config), firmware=BIOS, cpus=1, model=LINUX_MODEL, memory=memory) as machine:
-        match = machine.expect(r"ticks: entry (\d+) now (\d+)\n", 3 * LONG)
+def pool_used(cpus):
+    """Bytes of the page pool in use with one guest on a machine with so many cores."""
+    with boot("bench", BIOS, cpus=cpus) as machine:
+        machine.expect(r"^\[bulkhead\] hand-over to first guest: .*\n", LONG)
+        return report(machine.console)["pool_used"]
+
+
+def linux_console(config, cpus, memory):
+    """Boot Linux until it powers off; the console."""
+    with Machine(iso(config), firmware=BIOS, cpus=cpus, model=LINUX_MODEL, memory=memory) as machine:
+        machine.expect(r"ticks: entry \d+ now \d+\n", 3 * LONG)
         end = machine.wait_end(LONG)
         assert end == "poweroff", f"{end}: {machine.tail()}"
-        return int(match[1]), int(match[2]), machine.console
+        return machine.console
 
 
-def bare_linux():
-    """Instructions from the kernel's entry to the shell, without Bulkhead."""
-    entry, now, _ = linux_boot("bare", LINUX_MEMORY)
+def boot_ticks(console):
+    """TSC at the kernel's entry, and at the start of the shell."""
+    return tuple(map(int, re.search(r"ticks: entry (\d+) now (\d+)\n", console).groups()))
+
+
+def bare_linux(cpus=1):
+    """Ticks from the kernel's entry to the shell, without Bulkhead."""
+    entry, now = boot_ticks(linux_console("bare", cpus, LINUX_MEMORY))
     return now - entry
 
 
-def guest_linux():
-    """The same under Bulkhead; with what else that boot tells."""
-    entry, now, console = linux_boot("timed", 1024)
-    exits = re.search(r"(?m)^\[bulkhead\] guest linux: exits:(.*)$", console)[1]
-    figures = report(console)
+def guest_linux(config="timed", cpus=1):
+    """The same under Bulkhead; with what else that boot tells. The exits are all vCPUs'."""
+    console = linux_console(config, cpus, 1024)
+    entry, now = boot_ticks(console)
+    exits = {}
+    for text in re.findall(r"(?m)^\[bulkhead\] guest linux:(?: vCPU \d+:)? exits:(.*)$", console):
+        for name, count in tokens(text).items():
+            exits[name] = exits.get(name, 0) + count
     # The guest's TSC starts at 0 when it is switched on; the hypervisor then clears and fills its RAM.
-    return {"boot": now - entry, "load": entry, "exits": tokens(exits), "console": console, **figures}
+    return {"boot": now - entry, "load": entry, "exits": exits, "console": console, **report(console)}
+
+
+def loop_ticks(console):
+    """Ticks of each piece of work in tests/guest/linux_loops, by name."""
+    marks = [(name, int(tsc)) for name, tsc in re.findall(r"ticks: ([a-z]+) (\d+)\n", console)]
+    return {name: tsc - before for (_, before), (name, tsc) in zip(marks, marks[1:])}
+
+
+def linux_loops(config, memory):
+    """The same of a boot: `loops` under Bulkhead, `bare-loops` without."""
+    return loop_ticks(linux_console(config, 1, memory))
+
+
+def reset_ticks():
+    """Instructions from a guest's write to CF9H to the first one of its next life (tests/guest/reset_timed.c)."""
+    with boot("reset-timed", BIOS, cpus=1) as machine:
+        machine.wait_end(LONG)
+        lives = re.findall(r"life begins at (\d+), reset at (\d+)", machine.console)
+        return int(lives[-1][0]) - int(lives[-2][1])
 
 
 def start_console(config, cpus):

@@ -37,7 +37,8 @@ def kvm_bench(cpus=1, model=DEFAULT_MODEL):
     line by their names, as {"cpuid": {"min": 968}}; with one CPU they are instructions. `console`:
     all text, for whoever knows the lines better; `exits` as kvm_exits()."""
     console = kvm_console("bench", cpus, model)
-    rows = {name: tokens(rest) for name, rest in re.findall(r"(?m)^bench (\S+) (.*\d)$", console)}
+    rows = {name: {word: int(number) for word, number in re.findall(r"([a-z]\w*) (\d+)", rest)}
+            for name, rest in re.findall(r"(?m)^bench (\S+) (.*\d)$", console)}
     return {"rows": rows, "console": console, "exits": kvm_exits(console)}
 
 

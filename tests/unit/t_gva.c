@@ -816,6 +816,103 @@ static void test_random_tables_and_registers(void **state)
     assert_true(walks > RANDOM_RUNS / 20);
 }
 
+/* The entries as they are in memory afterwards, the first table's first. */
+static void expect_trail(struct vm *vm, const struct gva_context *ctx, uint64_t gva,
+                         enum gva_access access, const uint64_t *at, unsigned count, unsigned size)
+{
+    struct gva_trail trail;
+    uint64_t gpa;
+    uint32_t error;
+
+    memset(&trail, 0xaa, sizeof(trail));
+    assert_int_equal(gva_trace(vm, ctx, gva, access, &gpa, &error, &trail), GVA_OK);
+    assert_true(trail.settled);
+    assert_int_equal(trail.count, count);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t now = 0;
+
+        assert_int_equal(trail.entry_size, size);
+        assert_int_equal(trail.gpa[i], at[i]);
+        assert_true(gmem_read(vm, at[i], &now, size));
+        assert_int_equal(trail.entry[i], now);
+    }
+    for (unsigned i = count; i < GVA_LEVELS_MAX; i++)
+        assert_int_equal(trail.entry[i], 0);
+}
+
+static void test_trail_of_each_mode(void **state)
+{
+    static const uint64_t at_long[] = {0x1810, 0x2468, 0x3158, 0x43c0};
+    static const uint64_t at_pae[] = {0x1fe0 + 24, 0x3fb8};
+    static const uint64_t at_32[] = {0x1fec, 0x2800};
+    struct gva_context ctx = long_mode();
+    struct vm vm;
+
+    (void)state;
+    map_long(&vm, P | RW | US);
+    expect_trail(&vm, &ctx, LONG_GVA, GVA_WRITE, at_long, 4, 8);
+    expect_trail(&vm, &ctx, LONG_GVA, GVA_FETCH, at_long, 4, 8);
+    ctx = context(PG, PAE, NXE);
+    ctx.cr3 = 0x1fe0;
+    set64(&vm, 0x1fe0 + 24, 0x3000 | P);
+    set64(&vm, 0x3fb8, 0xfee00000 | PS | P);
+    expect_trail(&vm, &ctx, 0xfee12345, GVA_FETCH, at_pae, 2, 8);
+    ctx = context(PG, 0, 0);
+    set32(&vm, 0x1fec, 0x2000 | P);
+    set32(&vm, 0x2800, 0xabcde000 | P);
+    expect_trail(&vm, &ctx, 0xfee00fff, GVA_READ, at_32, 2, 4);
+    ctx.cr0 = 0;
+    expect_trail(&vm, &ctx, 0xfee00fff, GVA_READ, NULL, 0, 0);
+}
+
+/* Somebody changes an entry at each of the walks: the last one counts, but its flags are not set.
+ */
+static void test_trail_that_is_not_settled(void **state)
+{
+    struct gva_context ctx = long_mode();
+    struct gva_trail trail;
+    uint64_t gpa;
+    uint32_t error;
+    struct vm vm;
+
+    (void)state;
+    map_long(&vm, P | RW | US);
+    vm.race = 4;
+    assert_int_equal(gva_trace(&vm, &ctx, LONG_GVA, GVA_READ, &gpa, &error, &trail), GVA_OK);
+    assert_false(trail.settled);
+    vm.race = 0;
+    assert_int_equal(gva_trace(&vm, &ctx, LONG_GVA, GVA_READ, &gpa, &error, &trail), GVA_OK);
+    assert_true(trail.settled);
+}
+
+static void test_trail_moves_with_cr3(void **state)
+{
+    struct gva_context ctx = long_mode();
+    struct gva_trail trail;
+    uint64_t gpa;
+    uint32_t error;
+    struct vm vm;
+
+    (void)state;
+    map_long(&vm, P | RW | US);
+    assert_int_equal(gva_trace(&vm, &ctx, LONG_GVA, GVA_READ, &gpa, &error, &trail), GVA_OK);
+    ctx.cr3 = 0x7018; /* PWT and PCD, or a PCID, do not address */
+    gva_move_trail(&ctx, &trail);
+    assert_int_equal(trail.gpa[0], 0x7810);
+    assert_int_equal(trail.gpa[1], 0x2468);
+    ctx.cr3 = 0x1000;
+    gva_move_trail(&ctx, &trail);
+    assert_int_equal(trail.gpa[0], 0x1810);
+    ctx = context(PG, PAE, NXE);
+    ctx.cr3 = 0x1fe0;
+    set64(&vm, 0x1fe0 + 24, 0x3000 | P);
+    set64(&vm, 0x3fb8, 0xfee00000 | PS | P);
+    assert_int_equal(gva_trace(&vm, &ctx, 0xfee12345, GVA_READ, &gpa, &error, &trail), GVA_OK);
+    ctx.cr3 = 0x5020;
+    gva_move_trail(&ctx, &trail);
+    assert_int_equal(trail.gpa[0], 0x5020 + 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -842,6 +939,9 @@ int main(void)
         cmocka_unit_test(test_accessed_and_dirty_flags_are_set),
         cmocka_unit_test(test_flags_of_32bit_and_pae_entries),
         cmocka_unit_test(test_entries_that_change_are_walked_again),
+        cmocka_unit_test(test_trail_of_each_mode),
+        cmocka_unit_test(test_trail_that_is_not_settled),
+        cmocka_unit_test(test_trail_moves_with_cr3),
         cmocka_unit_test(test_read_crosses_a_page_border),
         cmocka_unit_test(test_read_wraps_at_4_gib_outside_long_mode),
         cmocka_unit_test(test_read_of_several_pages),

@@ -587,6 +587,19 @@ static uint8_t likely_byte(uint64_t random)
     return (random & 1) != 0 ? likely[(random >> 1) % ARRAY_LEN(likely)] : (uint8_t)(random >> 8);
 }
 
+/* What insn_memory_offset() adds up, but for wrapping: the place in the page is the same. */
+static void check_address(const struct insn *insn, uint64_t *seed)
+{
+    uint64_t regs[16];
+    bool is_bit = insn->op == INSN_ALU_MEM_REG && insn->alu >= INSN_BT && insn->alu <= INSN_BTC;
+
+    for (unsigned i = 0; i < 16; i++)
+        regs[i] = next_random(seed);
+    if (!insn->mem.rip_relative && !is_bit)
+        assert_int_equal(
+            (insn_address(&insn->mem, regs) ^ insn_memory_offset(insn, regs, 0)) % 4096, 0);
+}
+
 static void test_random_bytes_stay_within_bounds(void **state)
 {
     uint64_t seed = 0x1234567;
@@ -608,6 +621,7 @@ static void test_random_bytes_stay_within_bounds(void **state)
             continue;
         }
         check_ranges(&insn, len, mode);
+        check_address(&insn, &seed);
         decoded++;
     }
     free(buffer);

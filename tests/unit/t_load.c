@@ -301,6 +301,12 @@ static void check_access(uint64_t gpa, size_t len, bool good)
     assert_int_equal(gmem_read(&vm, gpa, in, len), good);
     for (size_t i = 0; i < len; i++)
         assert_int_equal(in[i], good ? out[i] : 0);
+
+    const void *view = gmem_view(&vm, gpa, len);
+
+    assert_int_equal(view != NULL, good && gpa % PAGE_2M + len <= PAGE_2M);
+    if (view != NULL)
+        assert_memory_equal(view, out, len);
 }
 
 static void test_access_ends_with_each_range(void **state)

@@ -860,7 +860,7 @@ static void random_exit(struct vcpu_exit *x)
 
     x->kind = (enum exit_kind)(rnd() % EXIT_KIND_COUNT);
     if (rnd() % 2)
-        x->kind = rnd() % 2 ? EXIT_PIO : EXIT_MMIO;
+        x->kind = rnd() % 2 ? EXIT_PIO : rnd() % 16 ? EXIT_MMIO : EXIT_FETCH;
     if (x->kind == EXIT_MACHINE_CHECK) /* no guest can cause one, and it ends the machine */
         x->kind = EXIT_EXCEPTION;
     if (x->kind == EXIT_PIO || x->kind == EXIT_PIO_STRING) {
@@ -876,7 +876,6 @@ static void random_exit(struct vcpu_exit *x)
     } else if (x->kind == EXIT_MMIO) {
         x->u.mmio.gpa = some_gpa();
         x->u.mmio.write = rnd() % 2;
-        x->u.mmio.fetch = rnd() % 16 == 0;
     } else if (x->kind == EXIT_TASK_SWITCH) {
         x->u.task.selector = (uint16_t)rnd();
         x->u.task.source = rnd() % 4;

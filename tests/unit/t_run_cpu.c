@@ -27,7 +27,7 @@ static struct vcpu *const cpu = &vms[0].vcpu[0];
 
 static void rebuild(void)
 {
-    struct cpuid_identity id = {0, 1, SMALL_VM_TSC_HZ, 0};
+    struct cpuid_identity id = {.vcpu_count = 1, .tsc_hz = SMALL_VM_TSC_HZ};
 
     cpuid_build(&cpu->cpuid, &id);
 }
@@ -241,7 +241,7 @@ static void test_cpuid_topology_is_one_core(void **state)
 
 static void rebuild_as(uint32_t apic_id, uint32_t count, uint64_t tsc_hz)
 {
-    struct cpuid_identity id = {apic_id, count, tsc_hz, 0};
+    struct cpuid_identity id = {.apic_id = apic_id, .vcpu_count = count, .tsc_hz = tsc_hz};
 
     cpuid_build(&cpu->cpuid, &id);
 }

@@ -142,6 +142,33 @@ static void test_post_port_takes_writes_uncounted(void **state)
     assert_int_equal(small_vm_in(0x80, 1), 0xff);
 }
 
+/* Bytes that wait for the UART come in when it is polled, kick or no kick. */
+static void test_polling_the_line_status_takes_keys_in(void **state)
+{
+    (void)state;
+    assert_int_equal(small_vm_in(0x3fd, 1), 0x60);
+    assert_true(ring_put(&vm->console_rx, 'k'));
+    assert_int_equal(small_vm_in(0x3fd, 1), 0x60);
+    assert_int_equal(small_vm_in(0x3fd, 1), 0x61);
+    assert_int_equal(small_vm_in(0x3f8, 1), 'k');
+    assert_int_equal(small_vm_in(0x3fd, 1), 0x60);
+}
+
+/* A byte by itself, and as a part of a wide access. */
+static void test_masks_read_the_same_in_both_ways(void **state)
+{
+    (void)state;
+    small_vm_out(0x21, 1, 0xa5);
+    small_vm_out(0xa1, 1, 0x5a);
+    assert_int_equal(small_vm_in(0x21, 1), 0xa5);
+    assert_int_equal(small_vm_in(0xa1, 1), 0x5a);
+    assert_int_equal(small_vm_in(0x20, 2) >> 8, 0xa5);
+    assert_int_equal(small_vm_in(0xa0, 2) >> 8, 0x5a);
+    small_vm_out(0x20, 1, 0x0c); /* a poll: the next read is its answer, at either port */
+    assert_int_equal(small_vm_in(0x21, 1) & 0x80, 0);
+    assert_int_equal(small_vm_in(0x21, 1), 0xa5);
+}
+
 static void test_unclaimed_ports_read_ones_drop_writes_and_are_counted(void **state)
 {
     static const uint16_t ports[] = {0, 0x1f, 0x2f8, 0x60c, 0xcff + 1, 0xd00, 0x1000, 0xffff};
@@ -1055,11 +1082,9 @@ static void test_mmio_64_bit_mode_uses_its_registers(void **state)
 
 static void test_mmio_fetch_is_undefined_opcode(void **state)
 {
-    struct vcpu_exit x = {.kind = EXIT_MMIO};
+    struct vcpu_exit x = {.kind = EXIT_FETCH};
 
     (void)state;
-    x.u.mmio.gpa = LAPIC;
-    x.u.mmio.fetch = true;
     assert_true(small_vm_exit(&x));
     small_vm_expect(EVENT_EXCEPTION, VECTOR_UD);
 }
@@ -1115,6 +1140,8 @@ int main(void)
         TEST(test_cf9_is_the_reset_register_for_bytes_only),
         TEST(test_8042_is_absent_but_for_reset),
         TEST(test_post_port_takes_writes_uncounted),
+        TEST(test_polling_the_line_status_takes_keys_in),
+        TEST(test_masks_read_the_same_in_both_ways),
         TEST(test_unclaimed_ports_read_ones_drop_writes_and_are_counted),
         TEST(test_ports_of_fw_cfg_are_free_without_it),
         TEST(test_in_keeps_the_rest_of_rax_but_for_32_bits),

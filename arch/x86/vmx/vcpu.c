@@ -53,9 +53,10 @@ static void msr_allow(uint8_t *bitmap, uint32_t access, uint32_t msr)
 }
 
 /*
- * The registers of the core's local APIC that can do no harm but to the guest itself. Not ID, version
- * and LDR, which are those of its virtual machine; not the ICR; not the local interrupts but the
- * timer's, whose delivery mode is fixed. Bit n: MSR 800H + n. SDM 3A "x2APIC Register Address Space".
+ * The registers of the core's local APIC that can do no harm but to the guest itself. Not ID,
+ * version and LDR, which are those of its virtual machine; not the ICR; not the local interrupts
+ * but the timer's, whose delivery mode is fixed. Bit n: MSR 800H + n. SDM 3A "x2APIC Register
+ * Address Space".
  */
 #define DIRECT_READ  0x430401ffffff8500ull /* TPR PPR SVR ISR TMR IRR ESR, timer's */
 #define DIRECT_WRITE 0xc104010000008900ull /* TPR EOI SVR ESR, timer's, self IPI */
@@ -206,11 +207,10 @@ static void reset_debug_registers(void)
 void vcpu_init(struct vcpu_arch *a, const struct vcpu_start *start)
 {
     memset(a->gpr, 0, sizeof(a->gpr));
+    a->windows = 0;
     a->gpr[RAX] = start->rax;
     a->gpr[RBX] = start->rbx;
     a->gpr[RSI] = start->rsi;
-    a->entry_info = 0;
-    a->event = false;
     load_vmcs(a);
     vmcs_setup(a, start);
     flush_translations(a);
@@ -246,22 +246,13 @@ NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid)
 /* The guest state was refused: the guest made it so, and only the guest ends. */
 static void decode_entry_failure(struct vcpu_exit *x, uint32_t reason)
 {
-    x->hw_reason = reason & 0xffff;
-    if (x->hw_reason != REASON_ENTRY_GUEST)
-        panic("VM entry failed with exit reason %u, which is not the guest's doing", x->hw_reason);
-    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", x->hw_reason,
+    reason &= 0xffff;
+    if (reason != REASON_ENTRY_GUEST)
+        panic("VM entry failed with exit reason %u, which is not the guest's doing", reason);
+    log_line("VM entry: guest state refused, exit reason %u, qualification %lu", reason,
              vmread(VMCS_EXIT_QUALIFICATION));
     log_line("%u broken checks found, listed above", vmx_explain_entry_failure());
     x->kind = EXIT_ENTRY_FAILED;
-}
-
-static void flush_event(struct vcpu_arch *a)
-{
-    vmwrite(VMCS_ENTRY_INTR_INFO, a->entry_info);
-    if (a->entry_info & INTR_INFO_ERROR)
-        vmwrite(VMCS_ENTRY_ERROR_CODE, a->entry_error);
-    a->entry_info = 0;
-    a->event = false;
 }
 
 /* Without a TSC-deadline timer the preemption timer is set anew at each entry: it counts down. */
@@ -276,18 +267,25 @@ static void set_preemption_timer(const struct vcpu_arch *a)
         vmx_direct_entry(a);
 }
 
-static void decode_host_irq(struct vcpu_arch *a, struct vcpu_exit *x)
+static NOINLINE enum outcome handle_other_irq(struct vcpu_arch *a, uint8_t vector)
+{
+    a->exit.kind = EXIT_HOST_IRQ;
+    a->exit.u.vector = vector;
+    return vcpu_handle_exit(a, &a->exit);
+}
+
+static inline enum outcome handle_host_irq(struct vcpu_arch *a)
 {
     uint8_t vector = (uint8_t)vmread(VMCS_EXIT_INTR_INFO);
 
-    x->kind = EXIT_HOST_IRQ;
-    x->u.vector = vector;
-    if (vector == HOST_VECTOR_TIMER) {
-        apic_eoi();
-        a->armed_deadline = TIME_NEVER; /* the timer disarmed itself */
-        x->kind = EXIT_DEADLINE;
-    }
+    if (UNLIKELY(vector != HOST_VECTOR_TIMER))
+        return handle_other_irq(a, vector);
+    apic_eoi();
+    a->armed_deadline = TIME_NEVER; /* the timer disarmed itself */
+    return vcpu_handle_deadline(a);
 }
+
+static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason);
 
 static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 {
@@ -296,7 +294,6 @@ static NOINLINE enum outcome handle_io_string(struct vcpu_arch *a, uint64_t q)
 
     a->exit = (struct vcpu_exit){
         .kind = EXIT_PIO_STRING,
-        .hw_reason = REASON_IO,
         .u.pio = {.port = (uint16_t)(q >> 16),
                   .size = (uint8_t)((q & QUAL_IO_SIZE) + 1),
                   .in = in,
@@ -335,34 +332,65 @@ static void decode_cr(struct vcpu_exit *x)
  * but the walk to it, its page tables do. No instruction can be emulated then: the guest is beyond
  * help.
  */
+static inline bool is_in_delivery(void)
+{
+    return (vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0;
+}
+
 static void decode_ept_violation(struct vcpu_exit *x)
 {
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+    bool is_fetch = (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) == (QUAL_EPT_FINAL | QUAL_EPT_FETCH);
 
-    if ((vmread(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) != 0 ||
-        (q & QUAL_EPT_FINAL) != QUAL_EPT_FINAL) {
-        x->kind = EXIT_UNKNOWN;
-        return;
-    }
-    if (q & QUAL_EPT_NMI_IRET)
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
-    x->kind = EXIT_MMIO;
-    x->u.mmio.gpa = vmread(VMCS_GUEST_PHYSICAL);
-    x->u.mmio.write = (q & QUAL_EPT_WRITE) != 0;
-    x->u.mmio.fetch = (q & QUAL_EPT_FETCH) != 0;
+    x->kind = is_fetch && !is_in_delivery() ? EXIT_FETCH : EXIT_UNKNOWN;
 }
+
+static inline enum outcome handle_data_access(struct vcpu_arch *a, uint64_t q)
+{
+    return vcpu_handle_mmio(a, vmread(VMCS_GUEST_PHYSICAL), vmread(VMCS_GUEST_RIP),
+                            (q & QUAL_EPT_WRITE) != 0);
+}
+
+static NOINLINE enum outcome handle_rare_violation(struct vcpu_arch *a, uint64_t q)
+{
+    if ((q & QUAL_EPT_NMI_IRET) != 0)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
+    if (is_in_delivery() || (q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH)) != QUAL_EPT_FINAL)
+        return handle_other(a, REASON_EPT_VIOLATION);
+    return handle_data_access(a, q);
+}
+
+static inline enum outcome handle_ept_violation(struct vcpu_arch *a)
+{
+    uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
+
+    if (UNLIKELY((q & (QUAL_EPT_FINAL | QUAL_EPT_FETCH | QUAL_EPT_NMI_IRET)) != QUAL_EPT_FINAL ||
+                 is_in_delivery()))
+        return handle_rare_violation(a, q);
+    return handle_data_access(a, q);
+}
+
+#define APIC_ACCESS_WRITE 1
+#define APIC_ACCESS_FETCH 2
 
 /* An access that the hardware did not answer from the virtual-APIC page; event delivery as above.
  */
 static void decode_apic_access(struct vcpu_exit *x)
 {
+    uint64_t type = field_get(vmread(VMCS_EXIT_QUALIFICATION), QUAL_APIC_TYPE);
+
+    x->kind = type == APIC_ACCESS_FETCH ? EXIT_FETCH : EXIT_UNKNOWN;
+}
+
+static inline enum outcome handle_apic_access(struct vcpu_arch *a)
+{
     uint64_t q = vmread(VMCS_EXIT_QUALIFICATION);
     uint64_t type = field_get(q, QUAL_APIC_TYPE);
 
-    x->kind = type <= 2 ? EXIT_MMIO : EXIT_UNKNOWN;
-    x->u.mmio.gpa = APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET);
-    x->u.mmio.write = type == 1;
-    x->u.mmio.fetch = type == 2;
+    if (UNLIKELY(type > APIC_ACCESS_WRITE))
+        return handle_other(a, REASON_APIC_ACCESS);
+    return vcpu_handle_mmio(a, APIC_ACCESS_GPA + (q & QUAL_APIC_OFFSET), vmread(VMCS_GUEST_RIP),
+                            type == APIC_ACCESS_WRITE);
 }
 
 /* What was being delivered when the exception came is lost unless it is delivered again. */
@@ -496,14 +524,11 @@ static void decode_rare(struct vcpu_exit *x, uint32_t reason)
     }
 }
 
-static void decode_exit(struct vcpu_arch *a, struct vcpu_exit *x, uint32_t reason)
+static void decode_exit(struct vcpu_exit *x, uint32_t reason)
 {
-    x->hw_reason = reason;
     switch (reason) {
-    case REASON_EXTERNAL_IRQ: decode_host_irq(a, x); break;
     case REASON_EPT_VIOLATION: decode_ept_violation(x); break;
     case REASON_IRQ_WINDOW: x->kind = EXIT_IRQ_WINDOW; break;
-    case REASON_VMCALL: x->kind = EXIT_VMCALL; break;
     case REASON_APIC_WRITE:
         x->kind = EXIT_APIC_WRITE;
         x->u.apic_offset = (uint16_t)(vmread(VMCS_EXIT_QUALIFICATION) & QUAL_APIC_OFFSET);
@@ -546,9 +571,18 @@ static inline void skip(struct vcpu_arch *a, uint64_t len)
         end_instruction(a); /* reads them again: cheaper than keeping them for it */
 }
 
+/* Here RF is always set: the exit came before the instruction, as a fault does. */
 void vcpu_skip_bytes(struct vcpu_arch *a, unsigned len)
 {
-    skip(a, len);
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+
+    advance(len);
+    vmwrite(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    if (UNLIKELY((rflags & RFLAGS_TF) != 0))
+        end_instruction(a);
+    else if (UNLIKELY((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) !=
+                      0))
+        end_instruction(a);
 }
 
 /*
@@ -559,8 +593,6 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
 {
     if (a->attention && !vcpu_prepare_entry(a))
         return NULL;
-    if (a->event)
-        flush_event(a);
     if (a->has_timer)
         set_preemption_timer(a);
     return a;
@@ -568,21 +600,32 @@ struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a)
 
 static NOINLINE enum outcome handle_other(struct vcpu_arch *a, uint32_t reason)
 {
-    decode_exit(a, &a->exit, reason);
+    decode_exit(&a->exit, reason);
     return vcpu_handle_exit(a, &a->exit);
 }
 
-/* Instructions that guests execute often are asked for first, and decoded into registers. */
+/* What guests do often is asked for first, by two halves, and decoded into registers. */
 static inline enum outcome handle(struct vcpu_arch *a, uint32_t reason)
 {
-    if (reason == REASON_WRMSR)
-        return vcpu_handle_wrmsr(a);
-    if (reason == REASON_CPUID)
-        return vcpu_handle_cpuid(a);
-    if (reason == REASON_IO)
-        return handle_io(a);
-    if (reason == REASON_RDMSR)
-        return vcpu_handle_rdmsr(a);
+    if (reason > REASON_IO) {
+        if (reason == REASON_WRMSR)
+            return vcpu_handle_wrmsr(a);
+        if (reason == REASON_RDMSR)
+            return vcpu_handle_rdmsr(a);
+        if (reason == REASON_EPT_VIOLATION)
+            return handle_ept_violation(a);
+        if (reason == REASON_APIC_ACCESS)
+            return handle_apic_access(a);
+    } else {
+        if (reason == REASON_IO)
+            return handle_io(a);
+        if (reason == REASON_CPUID)
+            return vcpu_handle_cpuid(a);
+        if (reason == REASON_EXTERNAL_IRQ)
+            return handle_host_irq(a);
+        if (reason == REASON_VMCALL)
+            return vcpu_handle_undefined(a);
+    }
     return handle_other(a, reason);
 }
 
@@ -616,23 +659,30 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
     vcpu_inject_error(a, VECTOR_PF, error_code);
 }
 
+/* The processor clears the field's valid bit at each exit. SDM 3C "VM-Exit Controls for MSRs". */
+bool vcpu_has_event(const struct vcpu_arch *a)
+{
+    (void)a;
+    return (vmread(VMCS_ENTRY_INTR_INFO) & INTR_INFO_VALID) != 0;
+}
+
 bool vcpu_can_take_irq(struct vcpu_arch *a)
 {
-    if (a->entry_info != 0 || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0)
+    if (vcpu_has_event(a) || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0)
         return false;
     return (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS)) == 0;
 }
 
 bool vcpu_can_take_nmi(struct vcpu_arch *a)
 {
-    return a->entry_info == 0 && (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+    return !vcpu_has_event(a) && (vmread(VMCS_GUEST_INTERRUPTIBILITY) &
                                   (BLOCKING_STI | BLOCKING_MOV_SS | BLOCKING_NMI)) == 0;
 }
 
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
 {
-    a->entry_info = INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector;
-    a->event = true;
+    (void)a;
+    vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector);
 }
 
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
@@ -642,28 +692,19 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
     vcpu_inject(a, EVENT_EXCEPTION, vector);
     if (!protected_mode) /* real mode pushes no error code, and the entry checks insist */
         return;
-    a->entry_info |= INTR_INFO_ERROR;
-    a->entry_error = error_code;
+    vmwrite(VMCS_ENTRY_INTR_INFO, vmread(VMCS_ENTRY_INTR_INFO) | INTR_INFO_ERROR);
+    vmwrite(VMCS_ENTRY_ERROR_CODE, error_code);
 }
 
-static void want_window(struct vcpu_arch *a, uint32_t bit, bool want)
+void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
-    uint32_t controls = want ? a->procbased | bit : a->procbased & ~bit;
-
-    if (controls == a->procbased)
-        return;
-    a->procbased = controls;
-    vmwrite(VMCS_PROC_CONTROLS, controls);
-}
-
-void vcpu_want_irq_window(struct vcpu_arch *a, bool want)
-{
-    want_window(a, PROC_IRQ_WINDOW, want);
-}
-
-void vcpu_want_nmi_window(struct vcpu_arch *a, bool want)
-{
-    want_window(a, PROC_NMI_WINDOW, want);
+    a->windows = (uint8_t)windows;
+    a->procbased &= ~(PROC_IRQ_WINDOW | PROC_NMI_WINDOW);
+    if ((windows & VCPU_WINDOW_IRQ) != 0)
+        a->procbased |= PROC_IRQ_WINDOW;
+    if ((windows & VCPU_WINDOW_NMI) != 0)
+        a->procbased |= PROC_NMI_WINDOW;
+    vmwrite(VMCS_PROC_CONTROLS, a->procbased);
 }
 
 /* --- the local APIC's help -------------------------------------------------------------------- */
@@ -726,10 +767,9 @@ void vcpu_set_eoi_exits(struct vcpu_arch *a, const uint64_t vectors[4])
 
 void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
 {
-    if (threshold == a->tpr_threshold || (a->apicv & APICV_TPR_SHADOW) == 0)
-        return;
     a->tpr_threshold = threshold;
-    vmwrite(VMCS_TPR_THRESHOLD, threshold);
+    if ((a->apicv & APICV_TPR_SHADOW) != 0)
+        vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
 void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
@@ -758,6 +798,33 @@ void vcpu_get_state(struct vcpu_arch *a, struct vcpu_state *out)
         .cs_access = (uint32_t)vmread(VMCS_GUEST_CS_ACCESS),
         .cpl = (uint8_t)(vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3),
     };
+}
+
+/* One after the other: the first that differs decides. */
+bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
+{
+    (void)a;
+    if (UNLIKELY(vmread(VMCS_GUEST_RIP) != s->rip))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR3) != s->cr3))
+        return false;
+    if (UNLIKELY((uint32_t)vmread(VMCS_GUEST_CS_ACCESS) != s->cs_access))
+        return false;
+    if (UNLIKELY((vmread(VMCS_GUEST_SS_ACCESS) >> 5 & 3) != s->cpl))
+        return false;
+    if (UNLIKELY(((vmread(VMCS_GUEST_CR0) ^ s->cr0) & CR0_PG) != 0))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_CR4) != s->cr4))
+        return false;
+    if (UNLIKELY(vmread(VMCS_GUEST_EFER) != s->efer))
+        return false;
+    return vmread(VMCS_GUEST_CS_BASE) == s->cs_base;
+}
+
+uint64_t vcpu_get_cr3(struct vcpu_arch *a)
+{
+    (void)a;
+    return vmread(VMCS_GUEST_CR3);
 }
 
 unsigned vcpu_code_size(const struct vcpu_state *s)
@@ -916,6 +983,12 @@ void vcpu_set_tsc_offset(struct vcpu_arch *a, uint64_t offset)
 {
     a->tsc_offset = offset;
     vmwrite(VMCS_TSC_OFFSET, offset);
+}
+
+uint32_t vcpu_exit_reason(const struct vcpu_arch *a)
+{
+    (void)a;
+    return (uint32_t)vmread(VMCS_EXIT_REASON) & 0xffff;
 }
 
 void vcpu_print(struct vcpu_arch *a)

@@ -42,13 +42,6 @@ void vmcs_setup(struct vcpu_arch *a, const struct vcpu_start *start);
 /* The control register bits a guest may set itself: what its CPUID offers. */
 uint64_t vmcs_cr4_allowed(void);
 
-/*
- * direct.c. Before each entry of a guest with APICV_DIRECT, behind all that writes the preemption
- * timer; and what it means that this timer has exited.
- */
-void vmx_direct_entry(const struct vcpu_arch *a);
-enum exit_kind vmx_direct_timer(void);
-
 /* enter.S: run the guest until vmx_exited() or vmx_before_entry() say NULL. */
 void vmx_loop(struct vcpu_arch *a);
 
@@ -56,6 +49,13 @@ void vmx_loop(struct vcpu_arch *a);
 struct vcpu_arch *vmx_before_entry(struct vcpu_arch *a);
 struct vcpu_arch *vmx_exited(struct vcpu_arch *a);
 NORETURN void vmx_entry_refused(const struct vcpu_arch *a, bool invalid);
+
+/*
+ * direct.c. Before each entry of a guest with APICV_DIRECT, behind all that writes the preemption
+ * timer; and what it means that this timer has exited.
+ */
+void vmx_direct_entry(const struct vcpu_arch *a);
+enum exit_kind vmx_direct_timer(void);
 
 /* enter.S: where the CPU arrives on a VM exit. */
 void vmx_exit_point(void);
