@@ -158,12 +158,18 @@ static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
     return *word != 0 ? (uint8_t)highest_in(l, map, word) : 0;
 }
 
-bool lapic_has_requests(const struct lapic *l)
+/* Whether any vector is in a map. */
+static inline bool vector_any(const struct lapic *l, unsigned map)
 {
-    const uint32_t *word = reg_word(l, REG_IRR);
+    const uint32_t *word = reg_word(l, map);
 
     return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
            0;
+}
+
+bool lapic_has_requests(const struct lapic *l)
+{
+    return vector_any(l, REG_IRR);
 }
 
 uint8_t lapic_highest_irr(const struct lapic *l)
@@ -190,12 +196,17 @@ uint8_t lapic_priority(const struct lapic *l)
     return own >> 4 >= isrv >> 4 ? own : isrv & 0xf0;
 }
 
+static NOINLINE unsigned service_class(const struct lapic *l)
+{
+    return (unsigned)vector_highest(l, REG_ISR) >> 4;
+}
+
 /* Whether nothing in service or in TPR has that vector's class or a higher one. */
 static inline bool is_above_priority(const struct lapic *l, unsigned vector)
 {
     if (vector >> 4 <= (unsigned)tpr(l) >> 4)
         return false;
-    return vector >> 4 > (unsigned)vector_highest(l, REG_ISR) >> 4;
+    return LIKELY(!vector_any(l, REG_ISR)) || vector >> 4 > service_class(l);
 }
 
 int lapic_pending(const struct lapic *l)
@@ -609,8 +620,20 @@ static bool icr_sends(uint32_t icr)
     return delivery != APIC_INIT || (icr & ICR_LEVEL) == 0 || (icr & ICR_ASSERT) != 0;
 }
 
+/* Fixed and valid, and to nobody else: no message is needed. */
+static bool is_to_itself(uint32_t icr)
+{
+    return (icr & (ICR_SHORTHAND | FIELD_DELIVERY)) == (uint32_t)APIC_DEST_SELF << 18 &&
+           (icr & FIELD_VECTOR) >= FIRST_VECTOR;
+}
+
 static void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest, struct lapic_effect *effect)
 {
+    if (is_to_itself(icr)) {
+        if (is_software_enabled(l))
+            irr_set(l, (uint8_t)(icr & FIELD_VECTOR), false);
+        return;
+    }
     if (!icr_sends(icr))
         return;
     if (field_get(icr, FIELD_DELIVERY) <= APIC_LOWEST && (icr & FIELD_VECTOR) < FIRST_VECTOR)
@@ -633,6 +656,7 @@ static void icr_write(struct lapic *l, uint32_t value, struct lapic_effect *effe
     uint32_t dest = *reg_word(l, REG_ICR_HIGH);
 
     l->icr_low = value & ~FIELD_STATUS;
+    *reg_word(l, REG_ICR) = l->icr_low;
     ipi_send(l, l->icr_low, is_x2apic(l) ? dest : dest >> 24, effect);
 }
 
@@ -796,7 +820,6 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
         l->esr = l->errors;
         l->errors = 0;
         break;
-    case REG_ICR: icr_write(l, value, effect); break;
     case REG_INITIAL: timer_write_initial(l, value, now); break;
     case REG_DIVIDE: timer_write_divide(l, value, now); break;
     case REG_SELF_IPI: self_ipi_write(l, value, effect); break;
@@ -807,6 +830,10 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
 static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
                       struct lapic_effect *effect)
 {
+    if (reg == REG_ICR) { /* the most frequent, and by itself in the page */
+        icr_write(l, value, effect);
+        return;
+    }
     reg_set(l, reg, value, now, effect);
     if (reg == REG_SVR || (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT))
         publish_all(l); /* SVR masks LVT entries; a timer's mode clears its initial count */

@@ -81,12 +81,17 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
         return false;
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
-    v->arch.attention = false;
 
+    unsigned attend = a->attention;
     unsigned windows = 0;
 
-    if (UNLIKELY(v->nmi_pending || platform_extint_waiting(v)))
+    a->attention = 0;
+    if (UNLIKELY((attend & ATTEND_OTHERS) != 0))
         windows = prepare_others(v);
-    vcpu_want_windows(a, windows | prepare_lapic(v));
+    if ((attend & ATTEND_LAPIC) != 0)
+        windows |= prepare_lapic(v);
+    if (attend != ATTEND_ALL) /* what the other ones wait for; one window too many does no harm */
+        windows |= a->windows;
+    vcpu_want_windows(a, windows);
     return true;
 }

@@ -35,7 +35,7 @@ static NOINLINE void take_other_lint0(struct vcpu *bsp, bool level)
 /* Mostly LINT0 is the virtual wire. */
 static inline void take_lint0(struct vcpu *bsp, bool level)
 {
-    bsp->arch.attention |= level;
+    bsp->arch.attention |= level ? ATTEND_OTHERS : 0;
     if (LIKELY(lapic_extint_enabled(&bsp->lapic)))
         lapic_set_extint(&bsp->lapic, level);
     else
@@ -104,8 +104,10 @@ void platform_rtc_irq(struct vcpu *self)
  */
 static void lapic_changed(struct vcpu *v)
 {
-    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
-        v->arch.attention = true;
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention |= ATTEND_LAPIC;
+    if (platform_extint_waiting(v))
+        v->arch.attention |= ATTEND_OTHERS;
 }
 
 /* Of this core's own local APIC; without the lock. */
@@ -286,7 +288,7 @@ void platform_advance(struct vcpu *v)
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
-        v->arch.attention = true;
+        v->arch.attention |= ATTEND_LAPIC;
     }
     if (v->index == 0 &&
         UNLIKELY(atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed) <= now))
@@ -459,7 +461,7 @@ static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, u
  * An EOI moves no deadline, and where software delivers it matters only to what waits in the local
  * APIC: of what goes past it nothing has changed.
  */
-static NOINLINE void end_interrupt(struct vcpu *v)
+void platform_end_interrupt(struct vcpu *v)
 {
     struct lapic_effect effect;
 
@@ -468,7 +470,7 @@ static NOINLINE void end_interrupt(struct vcpu *v)
     if (effect.kind != LAPIC_EFFECT_NONE)
         lapic_effect(v, &effect);
     else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
-        v->arch.attention = true;
+        v->arch.attention |= ATTEND_LAPIC;
 }
 
 static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
@@ -487,7 +489,7 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4 && lapic_mmio_enabled(&v->lapic))
-        end_interrupt(v);
+        platform_end_interrupt(v);
     else if (!is_lapic(v, page_of(gpa, size)))
         shared_write(v, gpa, size, value & size_mask(size));
     else
@@ -562,9 +564,7 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
-        (void)lapic_eoi(&v->lapic, &effect);
-    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
     if (lapic_deadline(&v->lapic) != deadline)
@@ -577,7 +577,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     arm(v);
     return ok;
 }
@@ -601,7 +601,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;

@@ -240,7 +240,7 @@ struct vcpu_arch {
     union {
         uint32_t before_entry; /* not 0: one of these, so that an entry asks one question */
         struct {
-            bool attention; /* vcpu_prepare_entry() has something to look at */
+            uint8_t attention; /* not 0: vcpu_prepare_entry() has something to look at */
             bool has_timer; /* the preemption timer is used; it counts TSC >> timer_shift */
         };
     };
