@@ -99,13 +99,19 @@ void platform_rtc_irq(struct vcpu *self)
 }
 
 /*
- * The guest changed its local APIC. Where software delivers, only what is waiting can need
- * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ * The guest changed its local APIC's IRR, ISR or TPR. Where software delivers, only what is waiting
+ * can need something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
-static void lapic_changed(struct vcpu *v)
+static inline void requests_changed(struct vcpu *v)
 {
     if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
         v->arch.attention |= ATTEND_LAPIC;
+}
+
+/* Anything of it. */
+static void lapic_changed(struct vcpu *v)
+{
+    requests_changed(v);
     if (platform_extint_waiting(v))
         v->arch.attention |= ATTEND_OTHERS;
 }
@@ -157,17 +163,27 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
-static inline void arm(struct vcpu *v)
+/* Arm the vCPU's timer for VM time `next`. */
+static inline void arm_at(struct vcpu *v, uint64_t next)
 {
-    uint64_t next = lapic_deadline(&v->lapic);
     uint64_t host;
 
-    if (v->index == 0)
-        next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
     if (__builtin_add_overflow(next, v->vm->tsc_start, &host))
         host = TIME_NEVER; /* beyond the end of the host's TSC */
     vcpu_set_deadline(&v->arch, host);
+}
+
+static inline uint64_t device_deadline(const struct vcpu *v)
+{
+    return atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed);
+}
+
+/* Arm it for whatever is due first; the first vCPU also serves the VM's devices. */
+static inline void arm(struct vcpu *v)
+{
+    uint64_t next = lapic_deadline(&v->lapic);
+
+    arm_at(v, v->index == 0 ? earlier(next, device_deadline(v)) : next);
 }
 
 /* The lock is held. Of all devices but the 8254, which is due far more often than they. */
@@ -290,10 +306,13 @@ void platform_advance(struct vcpu *v)
         lapic_advance(&v->lapic, now);
         v->arch.attention |= ATTEND_LAPIC;
     }
-    if (v->index == 0 &&
-        UNLIKELY(atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed) <= now))
+    if (v->index != 0) {
+        arm_at(v, lapic_deadline(&v->lapic));
+        return;
+    }
+    if (UNLIKELY(device_deadline(v) <= now))
         advance_devices(v, now);
-    arm(v);
+    arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
 }
 
 /* --- console ---------------------------------------------------------------------------------- */
@@ -469,8 +488,8 @@ void platform_end_interrupt(struct vcpu *v)
         return;
     if (effect.kind != LAPIC_EFFECT_NONE)
         lapic_effect(v, &effect);
-    else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
-        v->arch.attention |= ATTEND_LAPIC;
+    else
+        requests_changed(v);
 }
 
 static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
@@ -478,6 +497,13 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (gpa == LAPIC_GPA + LAPIC_ICR_OFFSET && size == 4) {
+        lapic_write_icr(&v->lapic, (uint32_t)value, &effect);
+        if (effect.kind == LAPIC_EFFECT_IPI)
+            ipi_deliver(v, &effect.msg, v->lapic.id);
+        requests_changed(v);
+        return;
+    }
     if (size != 4 || !is_aligned(gpa, 4))
         return;
     lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm), &effect);
