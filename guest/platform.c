@@ -35,7 +35,7 @@ static NOINLINE void take_other_lint0(struct vcpu *bsp, bool level)
 /* Mostly LINT0 is the virtual wire. */
 static inline void take_lint0(struct vcpu *bsp, bool level)
 {
-    bsp->arch.attention |= level;
+    bsp->arch.attention |= level ? ATTEND_OTHERS : 0;
     if (LIKELY(lapic_extint_enabled(&bsp->lapic)))
         lapic_set_extint(&bsp->lapic, level);
     else
@@ -101,13 +101,21 @@ void platform_rtc_irq(struct vcpu *self)
 }
 
 /*
- * The guest changed its local APIC. Where software delivers, only what is waiting can need
- * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ * The guest changed its local APIC's IRR, ISR or TPR. Where software delivers, only what is waiting
+ * can need something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
+static inline void requests_changed(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention |= ATTEND_LAPIC;
+}
+
+/* Anything of it. */
 static void lapic_changed(struct vcpu *v)
 {
-    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
-        v->arch.attention = true;
+    requests_changed(v);
+    if (platform_extint_waiting(v))
+        v->arch.attention |= ATTEND_OTHERS;
 }
 
 /* Of this core's own local APIC; without the lock. */
@@ -156,7 +164,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Arm the vCPU's timer. */
+/* Arm the vCPU's timer for VM time `next`. */
 static inline void arm_at(struct vcpu *v, uint64_t next)
 {
     uint64_t host;
@@ -166,14 +174,17 @@ static inline void arm_at(struct vcpu *v, uint64_t next)
     vcpu_set_deadline(&v->arch, host);
 }
 
-/* For whatever is due first; the first vCPU also serves the VM's devices. */
+static inline uint64_t device_deadline(const struct vcpu *v)
+{
+    return atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed);
+}
+
+/* Arm it for whatever is due first; the first vCPU also serves the VM's devices. */
 static inline void arm(struct vcpu *v)
 {
     uint64_t next = lapic_deadline(&v->lapic);
 
-    if (v->index == 0)
-        next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
-    arm_at(v, next);
+    arm_at(v, v->index == 0 ? earlier(next, device_deadline(v)) : next);
 }
 
 /* The lock is held. Of all devices but the 8254, which is due far more often than they. */
@@ -289,16 +300,18 @@ static NOINLINE void advance_devices(struct vcpu *self, struct vm *vm, uint64_t 
 /* Go on with the devices, and arm the timer. */
 static inline void advance_vm(struct vcpu *v, struct vm *vm, uint64_t now)
 {
-    if (v->index == 0 && atomic_load_explicit(&vm->device_deadline, memory_order_relaxed) <= now)
+    if (v->index != 0)
+        arm_at(v, lapic_deadline(&v->lapic));
+    else if (UNLIKELY(device_deadline(v) <= now))
         advance_devices(v, vm, now);
     else
-        arm(v);
+        arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
 }
 
 static NOINLINE void advance_lapic(struct vcpu *v, uint64_t now)
 {
     lapic_advance(&v->lapic, now);
-    v->arch.attention = true;
+    v->arch.attention |= ATTEND_LAPIC;
     advance_vm(v, v->vm, now);
 }
 
@@ -478,7 +491,7 @@ static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, u
  * An EOI moves no deadline, and where software delivers it matters only to what waits in the local
  * APIC: of what goes past it nothing has changed.
  */
-static NOINLINE void end_interrupt(struct vcpu *v)
+void platform_end_interrupt(struct vcpu *v)
 {
     struct lapic_effect effect;
 
@@ -486,8 +499,8 @@ static NOINLINE void end_interrupt(struct vcpu *v)
         return;
     if (effect.kind != LAPIC_EFFECT_NONE)
         lapic_effect(v, &effect);
-    else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
-        v->arch.attention = true;
+    else
+        requests_changed(v);
 }
 
 static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
@@ -495,6 +508,13 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (gpa == LAPIC_GPA + LAPIC_ICR_OFFSET && size == 4) {
+        lapic_write_icr(&v->lapic, (uint32_t)value, &effect);
+        if (effect.kind == LAPIC_EFFECT_IPI)
+            ipi_deliver(v, &effect.msg, v->lapic.id);
+        requests_changed(v);
+        return;
+    }
     if (size != 4 || !is_aligned(gpa, 4))
         return;
     lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm), &effect);
@@ -506,7 +526,7 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4 && lapic_mmio_enabled(&v->lapic))
-        end_interrupt(v);
+        platform_end_interrupt(v);
     else if (!is_lapic(v, page_of(gpa, size)))
         shared_write(v, gpa, size, value & size_mask(size));
     else
@@ -581,9 +601,7 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
-        (void)lapic_eoi(&v->lapic, &effect);
-    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
     if (lapic_deadline(&v->lapic) != deadline)
@@ -596,7 +614,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     arm(v);
     return ok;
 }
@@ -620,7 +638,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;
