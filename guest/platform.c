@@ -42,36 +42,38 @@ static inline void take_lint0(struct vcpu *bsp, bool level)
         take_other_lint0(bsp, level);
 }
 
-/* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
-void platform_i8259_changed(struct vcpu *self)
+/* INTR of the 8259 pair goes to LINT0 of the first vCPU; the request publishes it to that. */
+static inline void i8259_changed(struct vcpu *self, struct vm *vm)
 {
-    struct vm *vm = self->vm;
     bool level = i8259_intr(&vm->i8259);
 
-    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level) /* as nearly always */
+    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level)
         return;
-    atomic_store(&vm->intr, level);
-    if (self->index == 0)
+    atomic_store_explicit(&vm->intr, level, memory_order_relaxed);
+    if (LIKELY(self->index == 0))
         take_lint0(self, level);
     else
         vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
+}
+
+void platform_i8259_changed(struct vcpu *self)
+{
+    i8259_changed(self, self->vm);
 }
 
 /*
  * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
  * 16 on there are only pins.
  */
-static inline void change_irq(struct vcpu *self, unsigned irq, bool level)
+static inline void change_irq(struct vcpu *self, struct vm *vm, unsigned irq, bool level)
 {
-    struct vm *vm = self->vm;
-
     vm->irq_levels ^= BIT32(irq);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
     ioapic_flush(self);
     if (irq >= ISA_IRQS)
         return;
     i8259_set_irq(&vm->i8259, irq, level);
-    platform_i8259_changed(self);
+    i8259_changed(self, vm);
 }
 
 static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
@@ -82,7 +84,7 @@ static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
 void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
 {
     if (!irq_is(self->vm, irq, level))
-        change_irq(self, irq, level);
+        change_irq(self, self->vm, irq, level);
 }
 
 /* What the HPET's legacy replacement disconnects. */
@@ -132,28 +134,27 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     lapic_changed(v);
 }
 
-static uint8_t i8259_take(struct vcpu *v)
+static NOINLINE uint8_t take_lost(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
+    uint8_t vector = v->lost_irq;
 
-    v->extint_pending = false;
-    spin_lock(&vm->lock);
-    uint8_t vector = i8259_ack(&vm->i8259);
-
-    platform_i8259_changed(v);
-    spin_unlock(&vm->lock);
+    v->lost_irq = 0;
     return vector;
 }
 
 uint8_t platform_extint_ack(struct vcpu *v)
 {
-    uint8_t vector = v->lost_irq;
+    struct vm *vm = v->vm;
 
-    if (vector != 0) {
-        v->lost_irq = 0;
-        return vector;
-    }
-    return i8259_take(v);
+    if (UNLIKELY(v->lost_irq != 0))
+        return take_lost(v);
+    v->extint_pending = false;
+    spin_lock(&vm->lock);
+    uint8_t vector = i8259_ack(&vm->i8259);
+
+    i8259_changed(v, vm);
+    spin_unlock(&vm->lock);
+    return vector;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -215,21 +216,19 @@ void platform_arm_devices(struct vcpu *self)
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
-static inline void i8254_edges(struct vcpu *self, uint64_t now)
+static inline void i8254_edges(struct vcpu *self, struct vm *vm, uint64_t now)
 {
-    struct vm *vm = self->vm;
-
     if (i8254_deadline(&vm->i8254) > now || i8254_advance(&vm->i8254, now) == 0 ||
         hpet_legacy(&vm->hpet))
         return;
     if (!irq_is(vm, 0, false))
         platform_set_irq(self, 0, false);
-    change_irq(self, 0, true);
+    change_irq(self, vm, 0, true);
 }
 
 void platform_i8254_edges(struct vcpu *self, uint64_t now)
 {
-    i8254_edges(self, now);
+    i8254_edges(self, self->vm, now);
 }
 
 /*
@@ -283,36 +282,48 @@ static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
     vm->other_deadline = other_deadline(vm);
 }
 
-/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
-static NOINLINE void advance_devices(struct vcpu *self, uint64_t now)
+/* By the first vCPU. Only what is due is touched. */
+static NOINLINE void advance_devices(struct vcpu *self, struct vm *vm, uint64_t now)
 {
-    struct vm *vm = self->vm;
+    uint64_t next;
 
     spin_lock(&vm->lock);
-    i8254_edges(self, now);
-    if (vm->other_deadline <= now)
+    i8254_edges(self, vm, now);
+    if (UNLIKELY(vm->other_deadline <= now))
         advance_others(self, now);
-    atomic_store_explicit(&vm->device_deadline,
-                          earlier(i8254_deadline(&vm->i8254), vm->other_deadline),
-                          memory_order_relaxed);
+    next = earlier(i8254_deadline(&vm->i8254), vm->other_deadline);
+    atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
     spin_unlock(&vm->lock);
+    arm_at(self, earlier(next, lapic_deadline(&self->lapic)));
+}
+
+/* Go on with the devices, and arm the timer. */
+static inline void advance_vm(struct vcpu *v, struct vm *vm, uint64_t now)
+{
+    if (v->index != 0)
+        arm_at(v, lapic_deadline(&v->lapic));
+    else if (UNLIKELY(device_deadline(v) <= now))
+        advance_devices(v, vm, now);
+    else
+        arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
+}
+
+static NOINLINE void advance_lapic(struct vcpu *v, uint64_t now)
+{
+    lapic_advance(&v->lapic, now);
+    v->arch.attention |= ATTEND_LAPIC;
+    advance_vm(v, v->vm, now);
 }
 
 void platform_advance(struct vcpu *v)
 {
-    uint64_t now = vm_now(v->vm);
+    struct vm *vm = v->vm;
+    uint64_t now = vm_now(vm);
 
-    if (lapic_deadline(&v->lapic) <= now) {
-        lapic_advance(&v->lapic, now);
-        v->arch.attention |= ATTEND_LAPIC;
-    }
-    if (v->index != 0) {
-        arm_at(v, lapic_deadline(&v->lapic));
-        return;
-    }
-    if (UNLIKELY(device_deadline(v) <= now))
-        advance_devices(v, now);
-    arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
+    if (lapic_deadline(&v->lapic) <= now)
+        advance_lapic(v, now);
+    else
+        advance_vm(v, vm, now);
 }
 
 /* --- console ---------------------------------------------------------------------------------- */
