@@ -69,8 +69,10 @@ static void print_row(const char *name, bool halted)
     bench_print_distribution(name);
 }
 
+/* Under KVM the other CPU does not start while this one's local APIC is as reset left it. */
 bool bench_start_other(void)
 {
+    lapic_enable();
     lapic_enable(); /* KVM finds another CPU's APIC from here on only */
     smp_prepare(START_PAGE);
     return smp_start(OTHER, START_PAGE);

@@ -6,8 +6,8 @@
  * round: how far each tick was from where it would have been if all were equally far apart, in TSC
  * ticks.
  *
- * The keys that were typed meanwhile act then: r resets, c crashes, q switches off; p polls for
- * keys, with as many exits as it can, until another one than p comes.
+ * The keys that were typed meanwhile act then: r resets, c crashes, q switches off; p waits for the
+ * UART's interrupts, with as many exits as it can, until another key than p comes.
  */
 #include "tests/guest/lib.h"
 
@@ -15,6 +15,8 @@
 #define TICKS       3000u
 #define VECTOR_TICK VECTOR_APIC
 #define PORT_RESET  0xcf9u
+#define UART_PIN    4u
+#define VECTOR_UART 0x41u
 #define RESET_NOW   0x06u
 
 static struct {
@@ -89,25 +91,32 @@ static void round(unsigned number, uint64_t period, uint32_t count)
                loop.off[TICKS * 99 / 100], loop.off[TICKS - 1]);
 }
 
-static char poll(void)
+static char wait_key(void)
 {
-    unsigned polls = 0;
+    unsigned keys = 0;
     char key;
 
+    ioapic_write(IOAPIC_REDTBL + 2 * UART_PIN + 1, 0);
+    ioapic_write(IOAPIC_REDTBL + 2 * UART_PIN, VECTOR_UART);
+    outb(PORT_UART + UART_IER, 0x01); /* received data */
     do {
-        con_printf("polls for key %u\n", ++polls);
-        con_flush();
-        while ((inb(PORT_UART + UART_LSR) & LSR_DR) == 0)
-            ;
+        uint32_t before = irq_count(VECTOR_UART);
+
+        con_printf("waits for key %u\n", ++keys);
+        irq_enable();
+        while (irq_count(VECTOR_UART) == before)
+            (void)inb(PORT_UNCLAIMED); /* the UART itself would look for keys */
+        irq_disable();
         key = (char)inb(PORT_UART + UART_DATA);
     } while (key == 'p');
+    outb(PORT_UART + UART_IER, 0);
     return key;
 }
 
 static void act(char key)
 {
     if (key == 'p')
-        key = poll();
+        key = wait_key();
     con_printf("key %c\n", key);
     con_flush();
     if (key == 'q')

@@ -496,9 +496,9 @@ static void start_linux(struct vm *vm, const char *kernel, const char *initrd, c
 }
 
 /*
- * Each vCPU has a processor of its own, as under Bulkhead, and those that wait for their SIPI wait
- * before the first one begins: the emulator holds interrupts back while a guest has IF = 0
- * (docs/TESTING.md, trap 2), so that a thread which needs that processor might not come to run.
+ * Each vCPU has a processor of its own, as under Bulkhead, and the first one begins when the
+ * others' threads are there: the emulator holds interrupts back while a guest has IF = 0
+ * (docs/TESTING.md, trap 2), and with them whoever else wants that processor.
  */
 static void run(struct vm *vm)
 {

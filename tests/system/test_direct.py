@@ -67,7 +67,7 @@ class Direct(TimerLoop):
     def test_2_no_key_is_lost_while_the_hypervisor_runs(self):
         self.machine.send("p")
         for number in range(1, KEYS + 1):
-            self.machine.expect(rf"^\[direct\] polls for key {number}\n", LONG)
+            self.machine.expect(rf"^\[direct\] waits for key {number}\n", LONG)
             self.machine.send("p" if number < KEYS else "y")
         self.machine.expect(r"^\[direct\] key y\n", LONG)
         after = exits_now(self.machine, "direct")

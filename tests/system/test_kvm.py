@@ -6,7 +6,7 @@ from support import SystemTest
 
 
 class Peer(SystemTest):
-    cost = 40
+    cost = 70
 
     def test_bench_under_kvm(self):
         peer = measure_kvm.kvm_bench()
