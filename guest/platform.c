@@ -21,9 +21,9 @@ static NOINLINE void send_messages(struct vcpu *self)
         ipi_deliver(self, &m, UINT32_MAX);
 }
 
-static inline void ioapic_flush(struct vcpu *self)
+static inline void ioapic_flush(struct vcpu *self, struct vm *vm)
 {
-    if (ioapic_has_message(&self->vm->ioapic))
+    if (ioapic_has_message(&vm->ioapic))
         send_messages(self);
 }
 
@@ -69,7 +69,7 @@ static inline void change_irq(struct vcpu *self, struct vm *vm, unsigned irq, bo
 {
     vm->irq_levels ^= BIT32(irq);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
-    ioapic_flush(self);
+    ioapic_flush(self, vm);
     if (irq >= ISA_IRQS)
         return;
     i8259_set_irq(&vm->i8259, irq, level);
@@ -127,7 +127,7 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     case LAPIC_EFFECT_EOI:
         spin_lock(&v->vm->lock);
         ioapic_eoi(&v->vm->ioapic, effect->vector);
-        ioapic_flush(v);
+        ioapic_flush(v, v->vm);
         spin_unlock(&v->vm->lock);
         break;
     }
@@ -282,9 +282,10 @@ static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
     vm->other_deadline = other_deadline(vm);
 }
 
-/* By the first vCPU. Only what is due is touched. */
-static NOINLINE void advance_devices(struct vcpu *self, struct vm *vm, uint64_t now)
+/* By the first vCPU. Only what is due is touched; the timer is armed again. */
+static NOINLINE void advance_devices(struct vcpu *self, uint64_t now)
 {
+    struct vm *vm = self->vm;
     uint64_t next;
 
     spin_lock(&vm->lock);
@@ -297,33 +298,20 @@ static NOINLINE void advance_devices(struct vcpu *self, struct vm *vm, uint64_t 
     arm_at(self, earlier(next, lapic_deadline(&self->lapic)));
 }
 
-/* Go on with the devices, and arm the timer. */
-static inline void advance_vm(struct vcpu *v, struct vm *vm, uint64_t now)
+void platform_advance(struct vcpu *v)
 {
+    uint64_t now = vm_now(v->vm);
+
+    if (lapic_deadline(&v->lapic) <= now) {
+        lapic_advance(&v->lapic, now);
+        v->arch.attention |= ATTEND_LAPIC;
+    }
     if (v->index != 0)
         arm_at(v, lapic_deadline(&v->lapic));
     else if (UNLIKELY(device_deadline(v) <= now))
-        advance_devices(v, vm, now);
+        advance_devices(v, now);
     else
         arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
-}
-
-static NOINLINE void advance_lapic(struct vcpu *v, uint64_t now)
-{
-    lapic_advance(&v->lapic, now);
-    v->arch.attention |= ATTEND_LAPIC;
-    advance_vm(v, v->vm, now);
-}
-
-void platform_advance(struct vcpu *v)
-{
-    struct vm *vm = v->vm;
-    uint64_t now = vm_now(vm);
-
-    if (lapic_deadline(&v->lapic) <= now)
-        advance_lapic(v, now);
-    else
-        advance_vm(v, vm, now);
 }
 
 /* --- console ---------------------------------------------------------------------------------- */
@@ -478,7 +466,7 @@ static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, u
     spin_lock(&vm->lock);
     if (is_ioapic(page)) {
         ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
-        ioapic_flush(v);
+        ioapic_flush(v, vm);
     } else if (is_hpet(vm, page)) {
         hpet_mmio_write(v, gpa, size, value);
     } else {
