@@ -61,7 +61,7 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 static inline enum outcome exit_deadline(struct vcpu *v)
 {
     platform_advance(v);
-    if (v->index == 0 && watchdog_expired(&v->vm->watchdog))
+    if (UNLIKELY(watchdog_expired(&v->vm->watchdog)) && v->index == 0)
         return exit_crash(v, "its watchdog expired");
     return RESUME;
 }

@@ -24,7 +24,8 @@ static uint64_t get_counter(const struct vcpu *v, unsigned gpr, unsigned address
     return v->arch.gpr[gpr] & size_mask(address_size);
 }
 
-static NOINLINE void add_counter(struct vcpu *v, unsigned gpr, unsigned address_size, uint64_t delta)
+static NOINLINE void add_counter(struct vcpu *v, unsigned gpr, unsigned address_size,
+                                 uint64_t delta)
 {
     uint64_t *reg = &v->arch.gpr[gpr];
     uint64_t value = (*reg + delta) & size_mask(address_size);
@@ -118,7 +119,10 @@ static inline void store(uint8_t *at, unsigned size, uint32_t item)
         __builtin_memcpy(at, &item, 4);
 }
 
-/* Items are done one by one, until something other than the next one has to happen. */
+/*
+ * Items are done one by one, until something other than the next one may have to happen.
+ *   return  how many are done
+ */
 static NOINLINE unsigned device_run(struct vcpu *v, const struct insn *in, struct linear_run run)
 {
     uint16_t port = (uint16_t)v->arch.gpr[RDX];
@@ -152,7 +156,7 @@ static void idle_run(const struct insn *in, struct linear_run run)
 
 /*
  * Go on from the item that is just done.
- *   left    items that this exit may still do; less afterwards, 0 if it is not to go on
+ *   left    items that this exit may still do; less afterwards
  *   return  the repetition is done
  */
 static NOINLINE bool string_run(struct linear *l, const struct insn *in, unsigned *left)
@@ -175,10 +179,8 @@ static NOINLINE bool string_run(struct linear *l, const struct insn *in, unsigne
     } else {
         if (run.count > *left)
             run.count = *left;
-        unsigned done = device_run(v, in, run);
-
-        *left = done == run.count ? *left - done : 0;
-        run.count = done;
+        run.count = device_run(v, in, run);
+        *left -= run.count;
     }
     add_counter(v, gpr, address_size, run.count * (uint64_t)run.step);
     add_counter(v, RCX, address_size, 0 - (uint64_t)run.count);

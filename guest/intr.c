@@ -24,7 +24,7 @@ static unsigned prepare_others(struct vcpu *v)
     if (platform_extint_waiting(v) && vcpu_can_take_irq(a))
         vcpu_inject_irq(a, platform_extint_ack(v));
     return (v->nmi_pending ? VCPU_WINDOW_NMI : 0) |
-           (platform_extint_waiting(v) ? VCPU_WINDOW_IRQ : 0);
+           (platform_extint_waiting(v) ? VCPU_WINDOW_EXTINT : 0);
 }
 
 static NOINLINE void set_eoi_exits(struct vcpu *v)
@@ -44,8 +44,8 @@ static NOINLINE void prepare_hardware(struct vcpu *v)
 }
 
 /*
- * The same by software. VCPU_WINDOW_IRQ: one is waiting until the guest can take it. What is taken
- * was the highest request, so that nothing else is waiting and TPR does not matter.
+ * The same by software. VCPU_WINDOW_LAPIC: one is waiting until the guest can take it. What is
+ * taken was the highest request, so that nothing else is waiting and TPR does not matter.
  */
 static NOINLINE unsigned prepare_software(struct vcpu *v)
 {
@@ -58,7 +58,7 @@ static NOINLINE unsigned prepare_software(struct vcpu *v)
         return 0;
     }
     vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
-    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_IRQ : 0;
+    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_LAPIC : 0;
 }
 
 static inline unsigned prepare_lapic(struct vcpu *v)
@@ -88,8 +88,7 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 
     unsigned windows = prepare_others(v);
 
-    /* What the local APIC was waiting for; one window too many does no harm. */
-    windows |= lapic ? prepare_lapic(v) : a->windows & VCPU_WINDOW_IRQ;
+    windows |= lapic ? prepare_lapic(v) : a->windows & VCPU_WINDOW_LAPIC;
     vcpu_want_windows(a, windows);
     return true;
 }
@@ -101,6 +100,6 @@ bool vcpu_prepare_entry(struct vcpu_arch *a)
     if ((a->attention & ATTEND_OTHERS) != 0)
         return prepare_all(v);
     a->attention = 0;
-    vcpu_want_windows(a, prepare_lapic(v) | a->windows);
+    vcpu_want_windows(a, (a->windows & ~(unsigned)VCPU_WINDOW_LAPIC) | prepare_lapic(v));
     return true;
 }

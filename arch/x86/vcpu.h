@@ -410,8 +410,11 @@ static inline void vcpu_want_tpr_threshold(struct vcpu_arch *a, uint8_t threshol
         vcpu_set_tpr_threshold(a, threshold);
 }
 
-/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt, an NMI; 0: no longer. */
-enum { VCPU_WINDOW_IRQ = 1, VCPU_WINDOW_NMI = 2 };
+/*
+ * Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (of the local APIC, of what
+ * goes past it: both are the same window), an NMI; 0: no longer.
+ */
+enum { VCPU_WINDOW_LAPIC = 1, VCPU_WINDOW_EXTINT = 2, VCPU_WINDOW_NMI = 4 };
 void vcpu_set_windows(struct vcpu_arch *a, unsigned windows);
 static inline void vcpu_want_windows(struct vcpu_arch *a, unsigned windows)
 {

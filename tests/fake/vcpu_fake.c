@@ -351,7 +351,7 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
 void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
     a->windows = (uint8_t)windows;
-    vcpu_fake.irq_window = (windows & VCPU_WINDOW_IRQ) != 0;
+    vcpu_fake.irq_window = (windows & (VCPU_WINDOW_LAPIC | VCPU_WINDOW_EXTINT)) != 0;
     vcpu_fake.nmi_window = (windows & VCPU_WINDOW_NMI) != 0;
 }
 

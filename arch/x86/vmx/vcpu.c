@@ -706,7 +706,7 @@ void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
     a->windows = (uint8_t)windows;
     a->procbased &= ~(PROC_IRQ_WINDOW | PROC_NMI_WINDOW);
-    if ((windows & VCPU_WINDOW_IRQ) != 0)
+    if ((windows & (VCPU_WINDOW_LAPIC | VCPU_WINDOW_EXTINT)) != 0)
         a->procbased |= PROC_IRQ_WINDOW;
     if ((windows & VCPU_WINDOW_NMI) != 0)
         a->procbased |= PROC_NMI_WINDOW;
