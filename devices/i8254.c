@@ -171,13 +171,11 @@ static inline uint64_t take_rises(struct i8254_channel *c, uint64_t pulse)
     return c->rises - before;
 }
 
-/* CR to CE at load_at. Mode 3 also loads a new count where OUT falls: that is within a period. */
-static void load(struct i8254_channel *c)
+/* A load: `count` counts from pulse `start` on. */
+static inline void load_from(struct i8254_channel *c, uint32_t count, uint64_t start)
 {
-    bool falls = c->mode == 3 && c->counting && !out(c, c->load_at);
-
-    c->count = is_periodic(c) && c->reload < 2 ? 2 : c->reload;
-    c->start = falls ? c->load_at - high_half(c->count) : c->load_at;
+    c->count = count;
+    c->start = start;
     c->load_at = TIME_NEVER;
     c->elapsed = 0;
     c->rises = 0;
@@ -185,6 +183,15 @@ static void load(struct i8254_channel *c)
     c->loaded = true;
     c->counting = c->gate || is_triggered(c);
     c->plain = 0;
+}
+
+/* CR to CE at load_at. Mode 3 also loads a new count where OUT falls: that is within a period. */
+static void load(struct i8254_channel *c)
+{
+    bool falls = c->mode == 3 && c->counting && !out(c, c->load_at);
+    uint32_t count = is_periodic(c) && c->reload < 2 ? 2 : c->reload;
+
+    load_from(c, count, falls ? c->load_at - high_half(count) : c->load_at);
 }
 
 /* A load has come. */
@@ -298,17 +305,41 @@ static struct i8254_channel *settled(struct i8254 *p, unsigned channel, uint64_t
     return c;
 }
 
-uint64_t i8254_advance(struct i8254 *p, uint64_t now)
+/* The rest of i8254_advance(): p->pulse is that moment. */
+static NOINLINE uint64_t advance(struct i8254 *p)
 {
-    uint64_t edges = p->edges;
+    uint64_t edges = p->edges + settle(&p->channel[0], p->pulse);
 
-    if (now < p->deadline)
-        return 0;
-    set_now(p, now);
-    edges += settle(&p->channel[0], p->pulse);
     p->edges = 0;
     p->deadline = find_deadline(p);
     return edges;
+}
+
+/*
+ * A count that is loaded and over at once, not a periodic one: it makes one edge and no other. So
+ * ends nearly each one-shot timer, since nobody looks at it in between. That it is over follows
+ * from the deadline having come.
+ */
+static inline bool is_once(const struct i8254 *p)
+{
+    return p->edges == 0 && !p->channel[0].loaded && !is_periodic(&p->channel[0]);
+}
+
+uint64_t i8254_advance(struct i8254 *p, uint64_t now)
+{
+    struct i8254_channel *c = &p->channel[0];
+
+    if (now < p->deadline)
+        return 0;
+    if (LIKELY(now > p->now))
+        p->now = now;
+    p->pulse = ratio_ticks(p->clock, p->now - p->epoch);
+    if (!is_once(p))
+        return advance(p);
+    load_from(c, c->reload, c->load_at);
+    c->rises = 1;
+    p->deadline = TIME_NEVER;
+    return 1;
 }
 
 /* "Counter Latch Command": a second one before the count is read has no effect. */

@@ -2,9 +2,6 @@
 /* Two cascaded 8259A interrupt controllers. Source: Intel 8259A data sheet (231468). */
 #include "devices/i8259.h"
 
-#include "lib/bits.h"
-#include "lib/compiler.h"
-
 #define MASTER           0u
 #define SLAVE            1u
 #define NONE             8u /* no input */
@@ -39,11 +36,6 @@
 #define MASTER_ELCR_MASK 0xf8u
 #define SLAVE_ELCR_MASK  0xdeu
 
-static uint8_t irr(const struct i8259_chip *c)
-{
-    return (uint8_t)(c->line & (c->elcr | c->edge));
-}
-
 /* Priority of input `level`: 0 is the highest, 7 the lowest. */
 static unsigned rank(const struct i8259_chip *c, unsigned level)
 {
@@ -68,12 +60,6 @@ static unsigned in_service(const struct i8259_chip *c)
     return c->special_mask ? c->isr & (c->imr ^ 0xffu) : c->isr;
 }
 
-/* Inputs that request and are not masked. */
-static unsigned waiting(const struct i8259_chip *c)
-{
-    return c->step == I8259_READY ? irr(c) & (c->imr ^ 0xffu) : 0;
-}
-
 /* Whether input `level` may interrupt what is in service, which is something. */
 static NOINLINE bool goes_before(const struct i8259_chip *c, unsigned level, unsigned slaves)
 {
@@ -93,49 +79,23 @@ static unsigned slaves_of(const struct i8259 *p, unsigned which)
 static inline unsigned request_of(const struct i8259 *p, unsigned which)
 {
     const struct i8259_chip *c = &p->chip[which];
-    unsigned level = highest(c, waiting(c));
+    unsigned level = highest(c, i8259_waiting(c));
 
     if (level == NONE || in_service(c) == 0 || goes_before(c, level, slaves_of(p, which)))
         return level;
     return NONE;
 }
 
-static inline void chip_set_line(struct i8259_chip *c, unsigned level, bool high)
-{
-    uint8_t bit = (uint8_t)BIT32(level);
-
-    if (high) {
-        c->edge |= (uint8_t)(bit & (c->line ^ 0xffu));
-        c->line |= bit;
-    } else {
-        c->edge &= bit ^ 0xffu;
-        c->line &= bit ^ 0xffu;
-    }
-}
-
-static NOINLINE void update_nested(struct i8259 *p)
+void i8259_update_nested(struct i8259 *p)
 {
     p->intr = request_of(p, MASTER) != NONE;
 }
 
-/* Carry the master's INT to the CPU. Mostly nothing waits, or nothing is in service. */
-static inline void update_master(struct i8259 *p)
-{
-    const struct i8259_chip *c = &p->chip[MASTER];
-
-    if (waiting(c) == 0)
-        p->intr = false;
-    else if (c->isr == 0)
-        p->intr = true;
-    else
-        update_nested(p);
-}
-
-/* And before that the slave's to the master. */
+/* Carry the slave's INT to the master, and the master's to the CPU. */
 static NOINLINE void update_both(struct i8259 *p)
 {
-    chip_set_line(&p->chip[MASTER], I8259_CASCADE, request_of(p, SLAVE) != NONE);
-    update_master(p);
+    i8259_set_line(&p->chip[MASTER], I8259_CASCADE, request_of(p, SLAVE) != NONE);
+    i8259_update_master(p);
 }
 
 /* After a change of chip `which`. */
@@ -144,7 +104,7 @@ static inline void update(struct i8259 *p, unsigned which)
     if (which == SLAVE)
         update_both(p);
     else
-        update_master(p);
+        i8259_update_master(p);
 }
 
 /* Acknowledge on one chip: the input now in service, or NONE if nothing requests. */
@@ -162,7 +122,7 @@ static unsigned acknowledge(struct i8259 *p, unsigned which)
         c->lowest = (uint8_t)level;
     /* INT falls at the acknowledge, so that a further request makes a new edge at the master. */
     if (which == SLAVE)
-        chip_set_line(&p->chip[MASTER], I8259_CASCADE, false);
+        i8259_set_line(&p->chip[MASTER], I8259_CASCADE, false);
     return level;
 }
 
@@ -178,7 +138,7 @@ static uint8_t acknowledge_slave(struct i8259 *p, unsigned id)
     return (uint8_t)(slave->vector | (level == NONE ? 7u : level));
 }
 
-uint8_t i8259_ack(struct i8259 *p)
+static NOINLINE uint8_t acknowledge_any(struct i8259 *p)
 {
     const struct i8259_chip *master = &p->chip[MASTER];
     unsigned level = acknowledge(p, MASTER);
@@ -191,6 +151,25 @@ uint8_t i8259_ack(struct i8259 *p)
         update(p, MASTER);
     }
     return vector;
+}
+
+/*
+ * Mostly the master is in fully nested order, nothing is in service, and the request is not a
+ * slave's. What else waits is of lower priority than the input that is in service now.
+ */
+uint8_t i8259_ack(struct i8259 *p)
+{
+    struct i8259_chip *c = &p->chip[MASTER];
+    unsigned requests = i8259_waiting(c);
+    unsigned first = requests & (0u - requests);
+
+    if (UNLIKELY(first == 0 || c->isr != 0 || c->lowest != 7 || c->auto_eoi ||
+                 (first & c->icw3) != 0))
+        return acknowledge_any(p);
+    c->edge &= (uint8_t)~first;
+    c->isr = (uint8_t)first;
+    p->intr = false;
+    return (uint8_t)(c->vector | bit_lowest(requests));
 }
 
 /* ICW1 also resets what "Initialization Command Words" lists under (a) to (f). */
@@ -295,7 +274,7 @@ static uint8_t read_command(struct i8259 *p, unsigned which)
 
     if (c->poll)
         return read_poll(p, which);
-    return c->read_isr ? c->isr : irr(c);
+    return c->read_isr ? c->isr : i8259_irr(c);
 }
 
 /* "Poll Command": the next read is the poll's, whichever port it uses. */
@@ -335,17 +314,12 @@ void i8259_write(struct i8259 *p, uint16_t port, uint8_t value)
     }
 }
 
-void i8259_set_irq(struct i8259 *p, unsigned irq, bool level)
+void i8259_set_slave_irq(struct i8259 *p, unsigned irq, bool level)
 {
-    if (irq > 15 || irq == I8259_CASCADE)
+    if (irq < 8 || irq > 15)
         return;
-    if (irq < 8) {
-        chip_set_line(&p->chip[MASTER], irq, level);
-        update_master(p);
-    } else {
-        chip_set_line(&p->chip[SLAVE], irq - 8, level);
-        update_both(p);
-    }
+    i8259_set_line(&p->chip[SLAVE], irq - 8, level);
+    update_both(p);
 }
 
 void i8259_reset(struct i8259 *p)

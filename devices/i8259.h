@@ -16,6 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/bits.h"
+#include "lib/compiler.h"
+
 #define I8259_MASTER_COMMAND 0x20u
 #define I8259_MASTER_DATA    0x21u
 #define I8259_SLAVE_COMMAND  0xa0u
@@ -90,13 +93,68 @@ static inline int i8259_peek_mask(const struct i8259 *p, uint16_t port)
  */
 void i8259_write(struct i8259 *p, uint16_t port, uint8_t value);
 
+/* --- parts of i8259_set_irq(), which is in line: a timer's interrupt goes through it ------------ */
+
+/* IRR */
+static inline uint8_t i8259_irr(const struct i8259_chip *c)
+{
+    return (uint8_t)(c->line & (c->elcr | c->edge));
+}
+
+/* Inputs that request and are not masked. */
+static inline unsigned i8259_waiting(const struct i8259_chip *c)
+{
+    return c->step == I8259_READY ? i8259_irr(c) & (c->imr ^ 0xffu) : 0;
+}
+
+/* Level of a chip's input. */
+static inline void i8259_set_line(struct i8259_chip *c, unsigned level, bool high)
+{
+    uint8_t bit = (uint8_t)BIT32(level);
+
+    if (high) {
+        c->edge |= (uint8_t)(bit & (c->line ^ 0xffu));
+        c->line |= bit;
+    } else {
+        c->edge &= bit ^ 0xffu;
+        c->line &= bit ^ 0xffu;
+    }
+}
+
+/* i8259_update_master() while something is in service. */
+void i8259_update_nested(struct i8259 *p);
+
+/* Carry the master's INT to the CPU. Mostly nothing waits, or nothing is in service. */
+static inline void i8259_update_master(struct i8259 *p)
+{
+    const struct i8259_chip *c = &p->chip[0];
+
+    if (i8259_waiting(c) == 0)
+        p->intr = false;
+    else if (c->isr == 0)
+        p->intr = true;
+    else
+        i8259_update_nested(p);
+}
+
+/* i8259_set_irq() for 8..15; others have no effect. */
+void i8259_set_slave_irq(struct i8259 *p, unsigned irq, bool level);
+
 /*
  * Set the level of an input; may change i8259_intr.
  *   irq  0..15; the cascade, 2, belongs to the slave: setting it has no effect, nor has irq > 15
  * The request of an edge triggered input needs the input to stay high until it is acknowledged
  * ("Edge and Level Triggered Modes"), so a device that makes pulses rests high: low, then high.
  */
-void i8259_set_irq(struct i8259 *p, unsigned irq, bool level);
+static inline void i8259_set_irq(struct i8259 *p, unsigned irq, bool level)
+{
+    if (irq < 8 && irq != I8259_CASCADE) {
+        i8259_set_line(&p->chip[0], irq, level);
+        i8259_update_master(p);
+    } else {
+        i8259_set_slave_irq(p, irq, level);
+    }
+}
 
 /* Level of the INTR output. A plain load: the run loop asks before each VM entry. */
 static inline bool i8259_intr(const struct i8259 *p)

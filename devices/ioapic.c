@@ -2,8 +2,6 @@
 /* I/O APIC. Source: Intel 82093AA data sheet (290566), "Register Description". */
 #include "devices/ioapic.h"
 
-#include "lib/bits.h"
-
 /* Offsets in the register page */
 #define OFFSET_IOREGSEL  0x00u
 #define OFFSET_IOWIN     0x10u
@@ -28,7 +26,7 @@
 #define ENTRY_POLARITY   0x0000000000002000ull /* [13]    input pin polarity   */
 #define ENTRY_REMOTE_IRR 0x0000000000004000ull /* [14]    remote IRR, RO       */
 #define ENTRY_LEVEL      0x0000000000008000ull /* [15]    trigger mode         */
-#define ENTRY_MASK       0x0000000000010000ull /* [16]    interrupt mask       */
+#define ENTRY_MASK       IOAPIC_ENTRY_MASK
 #define ENTRY_DEST       0xff00000000000000ull /* [63:56] destination field    */
 #define ENTRY_WRITABLE                                                                             \
     (ENTRY_VECTOR | ENTRY_DELIVERY | ENTRY_LOGICAL | ENTRY_POLARITY | ENTRY_LEVEL | ENTRY_MASK |   \
@@ -153,7 +151,7 @@ void ioapic_write(struct ioapic *io, unsigned offset, uint32_t value)
     }
 }
 
-void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level)
+void ioapic_set_open_pin(struct ioapic *io, unsigned pin, bool level)
 {
     uint32_t bit;
     uint64_t entry;
@@ -165,8 +163,6 @@ void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level)
     if (((io->asserted & bit) != 0) == level)
         return;
     io->asserted ^= bit;
-    if ((entry & ENTRY_MASK) != 0)
-        return;
     if (level && !entry_is_level(entry) && entry_can_send(entry))
         io->edges |= bit;
     pin_update(io, pin);

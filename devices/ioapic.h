@@ -14,10 +14,13 @@
 #include <stdint.h>
 
 #include "devices/apic_msg.h"
+#include "lib/bits.h"
 
 #define IOAPIC_GPA  0xfec00000ull
 #define IOAPIC_SIZE 0x1000u
 #define IOAPIC_PINS 24u
+
+#define IOAPIC_ENTRY_MASK 0x10000ull /* redirection table entry [16]: interrupt mask */
 
 /* All fields are the chip's own. In the masks, bit n is pin n. */
 struct ioapic {
@@ -46,6 +49,9 @@ void ioapic_reset(struct ioapic *io, uint32_t pins);
 uint32_t ioapic_read(const struct ioapic *io, unsigned offset);
 void ioapic_write(struct ioapic *io, unsigned offset, uint32_t value);
 
+/* ioapic_set_pin() of a pin that is not masked, and so may send. */
+void ioapic_set_open_pin(struct ioapic *io, unsigned pin, bool level);
+
 /*
  * Level of a pin.
  *   pin    0..IOAPIC_PINS - 1; others are ignored
@@ -55,7 +61,13 @@ void ioapic_write(struct ioapic *io, unsigned offset, uint32_t value);
  * edge is lost, as the data sheet says ("Interrupt Mask"). A level-triggered pin is looked at
  * whenever entry, level or remote IRR change: so unmasking an asserted pin delivers.
  */
-void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level);
+static inline void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level)
+{
+    if (pin < IOAPIC_PINS && (io->entry[pin] & IOAPIC_ENTRY_MASK) != 0)
+        io->asserted = level ? io->asserted | BIT32(pin) : io->asserted & ~BIT32(pin);
+    else
+        ioapic_set_open_pin(io, pin, level);
+}
 
 /* Whether ioapic_take() has one. */
 static inline bool ioapic_has_message(const struct ioapic *io)

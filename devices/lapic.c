@@ -158,12 +158,18 @@ static inline uint8_t vector_highest(const struct lapic *l, unsigned map)
     return *word != 0 ? (uint8_t)highest_in(l, map, word) : 0;
 }
 
-bool lapic_has_requests(const struct lapic *l)
+/* Whether any vector is in a map. */
+static inline bool vector_any(const struct lapic *l, unsigned map)
 {
-    const uint32_t *word = reg_word(l, REG_IRR);
+    const uint32_t *word = reg_word(l, map);
 
     return (word[0] | word[4] | word[8] | word[12] | word[16] | word[20] | word[24] | word[28]) !=
            0;
+}
+
+bool lapic_has_requests(const struct lapic *l)
+{
+    return vector_any(l, REG_IRR);
 }
 
 uint8_t lapic_highest_irr(const struct lapic *l)
@@ -190,12 +196,17 @@ uint8_t lapic_priority(const struct lapic *l)
     return own >> 4 >= isrv >> 4 ? own : isrv & 0xf0;
 }
 
+static NOINLINE unsigned service_class(const struct lapic *l)
+{
+    return (unsigned)vector_highest(l, REG_ISR) >> 4;
+}
+
 /* Whether nothing in service or in TPR has that vector's class or a higher one. */
 static inline bool is_above_priority(const struct lapic *l, unsigned vector)
 {
     if (vector >> 4 <= (unsigned)tpr(l) >> 4)
         return false;
-    return vector >> 4 > (unsigned)vector_highest(l, REG_ISR) >> 4;
+    return LIKELY(!vector_any(l, REG_ISR)) || vector >> 4 > service_class(l);
 }
 
 int lapic_pending(const struct lapic *l)
@@ -223,16 +234,15 @@ int lapic_take(struct lapic *l)
 
 static inline void irr_set(struct lapic *l, uint8_t vector, bool level)
 {
-    uint32_t *request = reg_word(l, REG_IRR + vector / 32);
-    uint32_t *trigger = reg_word(l, REG_TMR + vector / 32);
+    uint32_t *word = l->page + vector / 32u * 4;
     uint32_t bit = BIT32(vector % 32);
 
-    *request |= bit;
+    word[4 * REG_IRR] |= bit;
     if (UNLIKELY(level)) {
-        l->new_level |= (*trigger & bit) == 0;
-        *trigger |= bit;
+        l->new_level |= (word[4 * REG_TMR] & bit) == 0;
+        word[4 * REG_TMR] |= bit;
     } else {
-        *trigger &= ~bit;
+        word[4 * REG_TMR] &= ~bit;
     }
 }
 
@@ -394,7 +404,7 @@ static uint64_t timer_next(const struct lapic *l, uint64_t now)
 
 void lapic_advance(struct lapic *l, uint64_t now)
 {
-    if (now < l->expiry || l->expiry == TIME_NEVER)
+    if (now < l->expiry)
         return;
     if (!lvt_is_masked(l, LAPIC_LVT_TIMER))
         vector_accept(l, lvt_vector(l, LAPIC_LVT_TIMER), false);
@@ -609,7 +619,21 @@ static bool icr_sends(uint32_t icr)
     return delivery != APIC_INIT || (icr & ICR_LEVEL) == 0 || (icr & ICR_ASSERT) != 0;
 }
 
-static void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest, struct lapic_effect *effect)
+/* Fixed and valid, and to nobody else: no message is needed. */
+static bool is_to_itself(uint32_t icr)
+{
+    return (icr & (ICR_SHORTHAND | FIELD_DELIVERY)) == (uint32_t)APIC_DEST_SELF << 18 &&
+           (icr & FIELD_VECTOR) >= FIRST_VECTOR;
+}
+
+static void send_to_itself(struct lapic *l, uint32_t icr)
+{
+    if (is_software_enabled(l))
+        irr_set(l, (uint8_t)(icr & FIELD_VECTOR), false);
+}
+
+static NOINLINE void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest,
+                              struct lapic_effect *effect)
 {
     if (!icr_sends(icr))
         return;
@@ -628,18 +652,29 @@ static void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest, struct lapic_
     };
 }
 
-static void icr_write(struct lapic *l, uint32_t value, struct lapic_effect *effect)
+void lapic_write_icr(struct lapic *l, uint32_t value, struct lapic_effect *effect)
 {
     uint32_t dest = *reg_word(l, REG_ICR_HIGH);
+    uint32_t icr = value & (ICR_BITS & ~FIELD_STATUS);
 
-    l->icr_low = value & ~FIELD_STATUS;
-    ipi_send(l, l->icr_low, is_x2apic(l) ? dest : dest >> 24, effect);
+    effect->kind = LAPIC_EFFECT_NONE;
+    l->icr_low = icr;
+    *reg_word(l, REG_ICR) = icr;
+    if (is_to_itself(icr))
+        send_to_itself(l, icr);
+    else
+        ipi_send(l, icr, is_x2apic(l) ? dest : dest >> 24, effect);
 }
 
 /* "SELF IPI Register": a fixed, edge-triggered interrupt to this APIC; the ICR is not involved. */
 static void self_ipi_write(struct lapic *l, uint32_t vector, struct lapic_effect *effect)
 {
-    ipi_send(l, vector | (uint32_t)APIC_DEST_SELF << 18, 0, effect);
+    uint32_t icr = vector | (uint32_t)APIC_DEST_SELF << 18;
+
+    if (is_to_itself(icr))
+        send_to_itself(l, icr);
+    else
+        ipi_send(l, icr, 0, effect); /* an invalid vector: recorded here and there */
 }
 
 /* ---- Message arrival ---- */
@@ -796,10 +831,8 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
         l->esr = l->errors;
         l->errors = 0;
         break;
-    case REG_ICR: icr_write(l, value, effect); break;
     case REG_INITIAL: timer_write_initial(l, value, now); break;
     case REG_DIVIDE: timer_write_divide(l, value, now); break;
-    case REG_SELF_IPI: self_ipi_write(l, value, effect); break;
     default: break;
     }
 }
@@ -807,6 +840,15 @@ static void reg_set(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
 static void reg_write(struct lapic *l, unsigned reg, uint32_t value, uint64_t now,
                       struct lapic_effect *effect)
 {
+    if (reg == REG_ICR) { /* IPIs are frequent, and by themselves in the page */
+        lapic_write_icr(l, value, effect);
+        return;
+    }
+    if (reg == REG_SELF_IPI) {
+        *reg_word(l, REG_SELF_IPI) = 0; /* the hardware may have stored the write */
+        self_ipi_write(l, value, effect);
+        return;
+    }
     reg_set(l, reg, value, now, effect);
     if (reg == REG_SVR || (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT))
         publish_all(l); /* SVR masks LVT entries; a timer's mode clears its initial count */

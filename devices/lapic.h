@@ -81,7 +81,7 @@ struct lapic {
     bool new_level; /* a bit was set in TMR: lapic_levels_changed */
 };
 
-/* What a register write asks of the outside. */
+/* What a register write asks of the outside. A fixed IPI to itself asks nothing: it is in IRR. */
 enum lapic_effect_kind {
     LAPIC_EFFECT_NONE,
     LAPIC_EFFECT_IPI, /* route `msg`: every APIC for which lapic_match holds gets lapic_accept */
@@ -197,6 +197,10 @@ void lapic_write(struct lapic *l, unsigned offset, uint32_t value, uint64_t now,
 #define LAPIC_EOI_OFFSET 0xb0u
 #define LAPIC_EOI_MSR    0x80bu
 uint8_t lapic_eoi(struct lapic *l, struct lapic_effect *effect);
+
+/* A write to the low half of the ICR by MMIO, offset 300H, by itself, too. */
+#define LAPIC_ICR_OFFSET 0x300u
+void lapic_write_icr(struct lapic *l, uint32_t value, struct lapic_effect *effect);
 
 /*
  * RDMSR and WRMSR of 800H..8FFH.

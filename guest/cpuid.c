@@ -20,7 +20,8 @@
      BIT32(30) /* RDRAND */)
 #define LEAF1_ECX_DEADLINE BIT32(24) /* TSC_DEADLINE; not emulated for the core's own APIC */
 #define LEAF1_ECX_ALWAYS                                                                           \
-    (BIT32(21) /* X2APIC */ | LEAF1_ECX_DEADLINE | BIT32(31) /* HYPERVISOR */)
+    (BIT32(21) /* X2APIC */ | LEAF1_ECX_DEADLINE | BIT32(31) /* HYPERVISOR  \
+                                                                                     */)
 /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
  * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
 #define LEAF1_EDX         0x078bfbffu

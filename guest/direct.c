@@ -22,8 +22,8 @@ void direct_reset(struct vcpu *v)
 }
 
 /*
- * The guest's EOI of a level-triggered interrupt is not seen. The I/O APIC is told of it at the next
- * exit; a line that is still asserted interrupts once more then.
+ * The guest's EOI of a level-triggered interrupt is not seen. The I/O APIC is told of it at the
+ * next exit; a line that is still asserted interrupts once more then.
  */
 static void end_levels(struct vcpu *v)
 {
@@ -54,9 +54,9 @@ void direct_hand_on(struct vcpu *v)
             v->direct_levels[vector / 64] |= BIT(vector % 64);
         apic_send_self((uint8_t)vector);
     }
-    v->arch.attention |= vector >= 0;
+    v->arch.attention |= vector >= 0 ? ATTEND_LAPIC : 0;
     for (unsigned i = 0; i < ARRAY_LEN(v->direct_levels); i++)
-        v->arch.attention |= v->direct_levels[i] != 0;
+        v->arch.attention |= v->direct_levels[i] != 0 ? ATTEND_LAPIC : 0;
 }
 
 /* The core's own may have an entry more, which the guest does not get. */

@@ -52,7 +52,7 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
     v->nmi_pending |= x->u.exception.lost_nmi;
     if (x->u.exception.lost_irq)
         v->lost_irq = x->u.exception.lost_vector;
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     vcpu_reflect(&v->arch, x->u.exception.vector);
     return RESUME;
 }
@@ -61,7 +61,7 @@ static enum outcome exit_exception(struct vcpu *v, const struct vcpu_exit *x)
 static inline enum outcome exit_deadline(struct vcpu *v)
 {
     platform_advance(v);
-    if (v->index == 0 && watchdog_expired(&v->vm->watchdog))
+    if (UNLIKELY(watchdog_expired(&v->vm->watchdog)) && v->index == 0)
         return exit_crash(v, "its watchdog expired");
     return RESUME;
 }
@@ -134,7 +134,7 @@ enum outcome vcpu_handle_exit(struct vcpu_arch *a, const struct vcpu_exit *x)
     case EXIT_APIC_WRITE: platform_after_apic_write(v, x->u.apic_offset); return RESUME;
     case EXIT_EOI: platform_after_eoi(v, x->u.vector); return RESUME;
     case EXIT_TPR:
-    case EXIT_IRQ_WINDOW: v->arch.attention = true; return RESUME;
+    case EXIT_IRQ_WINDOW: v->arch.attention = ATTEND_ALL; return RESUME;
     case EXIT_HOST_IRQ: return exit_host_irq(v, x->u.vector);
     case EXIT_PIO_STRING: return exit_pio_string(v, x);
     case EXIT_CR: return exit_cr(v, x);

@@ -62,7 +62,11 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a)
 
 static NOINLINE enum outcome write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (!msr_write(v, msr, value)) {
+    bool is_x2apic = msr - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST;
+    bool ok = is_x2apic && !vcpu_is_direct(&v->arch) ? platform_write_x2apic(v, msr, value)
+                                                     : msr_write(v, msr, value);
+
+    if (!ok) {
         msr_refused(v, msr, true);
         return exit_refuse(v);
     }
@@ -77,6 +81,10 @@ enum outcome vcpu_handle_wrmsr(struct vcpu_arch *a)
     v->exits[EXIT_WRMSR]++;
     if (msr == MSR_TSC_DEADLINE) { /* nearly all of a running guest's */
         platform_write_tsc_deadline(v, edx_eax(v));
+        return RESUME_NEXT;
+    }
+    if (msr == LAPIC_EOI_MSR && edx_eax(v) == 0 && lapic_x2apic_enabled(&v->lapic)) {
+        platform_end_interrupt(v);
         return RESUME_NEXT;
     }
     return write_msr(v, msr, edx_eax(v));

@@ -9,9 +9,14 @@
 #include "guest/run.h"
 #include "guest/vm.h"
 #include "lib/bits.h"
+#include "lib/string.h"
+#include "mm/phys.h"
 
 /* Items of a repeated string instruction for one exit: interrupts wait so long. */
 #define STRING_BATCH 128u
+
+/* A run of a page where no device answers takes no longer than so many by string_item(). */
+#define IDLE_RUN     10u
 
 /* rCX, rSI or rDI: only the low address_size bytes count, and 32-bit writes clear the rest. */
 static uint64_t get_counter(const struct vcpu *v, unsigned gpr, unsigned address_size)
@@ -19,7 +24,8 @@ static uint64_t get_counter(const struct vcpu *v, unsigned gpr, unsigned address
     return v->arch.gpr[gpr] & size_mask(address_size);
 }
 
-static void add_counter(struct vcpu *v, unsigned gpr, unsigned address_size, uint64_t delta)
+static NOINLINE void add_counter(struct vcpu *v, unsigned gpr, unsigned address_size,
+                                 uint64_t delta)
 {
     uint64_t *reg = &v->arch.gpr[gpr];
     uint64_t value = (*reg + delta) & size_mask(address_size);
@@ -88,25 +94,127 @@ static bool string_step(struct linear *l, const struct insn *in)
     return get_counter(v, RCX, address_size) == 0;
 }
 
+/* --- INS and OUTS in runs: what is the same for all items of a page is asked once --- */
+
+static inline uint32_t load(const uint8_t *at, unsigned size)
+{
+    uint32_t item = 0;
+
+    if (size == 1)
+        item = *at;
+    else if (size == 2)
+        __builtin_memcpy(&item, at, 2);
+    else
+        __builtin_memcpy(&item, at, 4);
+    return item;
+}
+
+static inline void store(uint8_t *at, unsigned size, uint32_t item)
+{
+    if (size == 1)
+        *at = (uint8_t)item;
+    else if (size == 2)
+        __builtin_memcpy(at, &item, 2);
+    else
+        __builtin_memcpy(at, &item, 4);
+}
+
+/*
+ * Items are done one by one, until something other than the next one may have to happen.
+ *   return  how many are done
+ */
+static NOINLINE unsigned device_run(struct vcpu *v, const struct insn *in, struct linear_run run)
+{
+    uint16_t port = (uint16_t)v->arch.gpr[RDX];
+    const uint64_t *moves_now = phys_window_moves();
+    uint64_t moves = *moves_now;
+    bool is_in = in->op == INSN_INS;
+    unsigned size = in->size;
+    unsigned i = 0;
+
+    while (i < run.count) {
+        if (is_in)
+            store(run.at, size, port_read(v, port, size));
+        else if (!port_write(v, port, size, load(run.at, size)))
+            break;
+        i++;
+        run.at += run.step;
+        if (v->arch.attention || v->vm->wish != WISH_RUN || *moves_now != moves)
+            break;
+    }
+    return i;
+}
+
+/* There is nothing that an item could do but be written. */
+static void idle_run(const struct insn *in, struct linear_run run)
+{
+    size_t len = (size_t)run.count * in->size;
+
+    if (in->op == INSN_INS)
+        memset(run.step > 0 ? run.at : run.at + in->size - len, 0xff, len);
+}
+
+/*
+ * Go on from the item that is just done.
+ *   left    items that this exit may still do; less afterwards
+ *   return  the repetition is done
+ */
+static NOINLINE bool string_run(struct linear *l, const struct insn *in, unsigned *left)
+{
+    struct vcpu *v = l->v;
+    bool is_in = in->op == INSN_INS;
+    unsigned gpr = is_in ? RDI : RSI;
+    unsigned address_size = in->mem.address_size;
+    uint64_t mask = size_mask(address_size);
+    uint64_t count = v->arch.gpr[RCX] & mask;
+    struct linear_run run =
+        linear_find_run(l, is_in ? INSN_ES : in->mem.segment, v->arch.gpr[gpr] & mask, mask,
+                        in->size, is_in ? GVA_WRITE : GVA_READ, count);
+
+    if (run.count == 0)
+        return false;
+    if (port_idle_run(v->vm, (uint16_t)v->arch.gpr[RDX], in->size, !is_in, run.count)) {
+        idle_run(in, run);
+        *left -= *left < IDLE_RUN ? *left : IDLE_RUN;
+    } else {
+        if (run.count > *left)
+            run.count = *left;
+        run.count = device_run(v, in, run);
+        *left -= run.count;
+    }
+    add_counter(v, gpr, address_size, run.count * (uint64_t)run.step);
+    add_counter(v, RCX, address_size, 0 - (uint64_t)run.count);
+    return run.count == count;
+}
+
+/* Whether the next item can follow without the guest in between. */
+static inline bool goes_on(const struct linear *l)
+{
+    return !l->v->arch.attention && (l->s.rflags & RFLAGS_TF) == 0 && l->v->vm->wish == WISH_RUN;
+}
+
 /* A repetition ends early, to exit again, where the processor could take an interrupt or a trap. */
 enum outcome exit_string(struct linear *l, const struct insn *in)
 {
     struct vcpu *v = l->v;
+    unsigned left = STRING_BATCH;
 
     if (in->rep != INSN_NO_REP && get_counter(v, RCX, in->mem.address_size) == 0)
         return RESUME_NEXT;
-    for (unsigned i = 0; i < STRING_BATCH; i++) {
+    do {
         if (!string_item(l, in))
             return RESUME;
+        left--;
+
         bool done = string_step(l, in);
 
+        if (!done && (in->op == INSN_INS || in->op == INSN_OUTS) && left > 0 && goes_on(l))
+            done = string_run(l, in, &left);
         if (v->vm->wish != WISH_RUN)
             return STOP_VM;
         if (done)
             return RESUME_NEXT;
-        if (v->arch.attention || (l->s.rflags & RFLAGS_TF) != 0)
-            break;
-    }
+    } while (left > 0 && goes_on(l));
     vcpu_skip_bytes(&v->arch, 0); /* an item is done: what a trap flag or STI has to say of it */
     return RESUME;
 }

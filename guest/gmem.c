@@ -91,6 +91,14 @@ const void *gmem_view(const struct vm *vm, uint64_t gpa, size_t len)
     return phys_window(hpa);
 }
 
+void *gmem_page(const struct vm *vm, uint64_t gpa, bool write)
+{
+    uint32_t n = write ? vm->memory_count : vm_mapped_count(vm);
+    uint64_t hpa;
+
+    return find_among(vm, n, gpa, PAGE_SIZE, write ? EPT_W : EPT_R, &hpa) ? phys_window(hpa) : NULL;
+}
+
 bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
     const uint8_t *from = buf;

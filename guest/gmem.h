@@ -55,6 +55,14 @@ MUST_CHECK bool gmem_read_operand(struct vm *vm, uint64_t gpa, void *buf, size_t
 const void *gmem_view(const struct vm *vm, uint64_t gpa, size_t len);
 
 /*
+ * Where a page of operands can be reached without the search.
+ *   gpa     of its first byte
+ *   write   false: gmem_read_operand() would read it; true: gmem_write() would write it
+ *   return  the page, as long as phys_window() says; NULL: they would say false
+ */
+void *gmem_page(const struct vm *vm, uint64_t gpa, bool write);
+
+/*
  * Copy to guest memory. As gmem_read(), but to RAM only; false: guest memory is unchanged.
  */
 MUST_CHECK bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);

@@ -13,7 +13,7 @@
  * What goes past the local APIC's priorities: an NMI, then what the 8259 has. Returns the
  * VCPU_WINDOW_* to ask for.
  */
-static NOINLINE unsigned prepare_others(struct vcpu *v)
+static unsigned prepare_others(struct vcpu *v)
 {
     struct vcpu_arch *a = &v->arch;
 
@@ -22,9 +22,9 @@ static NOINLINE unsigned prepare_others(struct vcpu *v)
         vcpu_inject(a, EVENT_NMI, VECTOR_NMI);
     }
     if (platform_extint_waiting(v) && vcpu_can_take_irq(a))
-        vcpu_inject(a, EVENT_EXTERNAL, platform_extint_ack(v));
+        vcpu_inject_irq(a, platform_extint_ack(v));
     return (v->nmi_pending ? VCPU_WINDOW_NMI : 0) |
-           (platform_extint_waiting(v) ? VCPU_WINDOW_IRQ : 0);
+           (platform_extint_waiting(v) ? VCPU_WINDOW_EXTINT : 0);
 }
 
 static NOINLINE void set_eoi_exits(struct vcpu *v)
@@ -36,7 +36,7 @@ static NOINLINE void set_eoi_exits(struct vcpu *v)
 }
 
 /* The local APIC's interrupts where the hardware delivers them: tell it what it has to know. */
-static void prepare_hardware(struct vcpu *v)
+static NOINLINE void prepare_hardware(struct vcpu *v)
 {
     if (UNLIKELY(lapic_levels_changed(&v->lapic)))
         set_eoi_exits(v);
@@ -44,21 +44,21 @@ static void prepare_hardware(struct vcpu *v)
 }
 
 /*
- * The same by software. VCPU_WINDOW_IRQ: one is waiting until the guest can take it. What is taken
- * was the highest request, so that nothing else is waiting and TPR does not matter.
+ * The same by software. VCPU_WINDOW_LAPIC: one is waiting until the guest can take it. What is
+ * taken was the highest request, so that nothing else is waiting and TPR does not matter.
  */
-static unsigned prepare_software(struct vcpu *v)
+static NOINLINE unsigned prepare_software(struct vcpu *v)
 {
     bool ready = vcpu_can_take_irq(&v->arch);
     int vector = ready ? lapic_take(&v->lapic) : -1;
 
     if (vector >= 0) {
-        vcpu_inject(&v->arch, EVENT_EXTERNAL, (uint8_t)vector);
+        vcpu_inject_irq(&v->arch, (uint8_t)vector);
         vcpu_want_tpr_threshold(&v->arch, 0);
         return 0;
     }
     vcpu_want_tpr_threshold(&v->arch, lapic_tpr_threshold(&v->lapic));
-    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_IRQ : 0;
+    return !ready && lapic_pending(&v->lapic) >= 0 ? VCPU_WINDOW_LAPIC : 0;
 }
 
 static inline unsigned prepare_lapic(struct vcpu *v)
@@ -72,21 +72,34 @@ static inline unsigned prepare_lapic(struct vcpu *v)
     return 0;
 }
 
-/* Waits if the vCPU is not active. */
-bool vcpu_prepare_entry(struct vcpu_arch *a)
+/* Everything is looked at; waits if the vCPU is not active. */
+static NOINLINE bool prepare_all(struct vcpu *v)
 {
-    struct vcpu *v = vcpu_of(a);
+    struct vcpu_arch *a = &v->arch;
 
     if (v->activity != VCPU_ACTIVE && !ipi_wait(v))
         return false;
     if (v->vm->wish != WISH_RUN) /* its own INIT, after an exit that does not look */
         return false;
-    v->arch.attention = false;
 
-    unsigned windows = 0;
+    bool lapic = (a->attention & ATTEND_LAPIC) != 0;
 
-    if (UNLIKELY(v->nmi_pending || platform_extint_waiting(v)))
-        windows = prepare_others(v);
-    vcpu_want_windows(a, windows | prepare_lapic(v));
+    a->attention = 0;
+
+    unsigned windows = prepare_others(v);
+
+    windows |= lapic ? prepare_lapic(v) : a->windows & VCPU_WINDOW_LAPIC;
+    vcpu_want_windows(a, windows);
+    return true;
+}
+
+bool vcpu_prepare_entry(struct vcpu_arch *a)
+{
+    struct vcpu *v = vcpu_of(a);
+
+    if ((a->attention & ATTEND_OTHERS) != 0)
+        return prepare_all(v);
+    a->attention = 0;
+    vcpu_want_windows(a, (a->windows & ~(unsigned)VCPU_WINDOW_LAPIC) | prepare_lapic(v));
     return true;
 }

@@ -127,7 +127,7 @@ void ipi_notice(struct vcpu *self, enum lapic_event event, uint8_t vector)
         atomic_store(&self->sipi_page, vector);
         break;
     }
-    self->arch.attention = true;
+    self->arch.attention = ATTEND_ALL;
 }
 
 /*
@@ -146,7 +146,7 @@ static void take_posted(struct vcpu *self)
     for (unsigned i = 0; i < ARRAY_LEN(vectors); i++)
         vectors[i] = atomic_exchange_explicit(&p->pir[i], 0, memory_order_acq_rel);
     lapic_accept_posted(&self->lapic, vectors);
-    self->arch.attention = true;
+    self->arch.attention = ATTEND_ALL;
 }
 
 static void take_levels(struct vcpu *self)

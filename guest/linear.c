@@ -164,6 +164,42 @@ bool linear_find(struct linear *l, enum insn_segment segment, uint64_t offset, u
     return true;
 }
 
+/*
+ * Alignment is the same all along, and all are inside the limit if the first and the last are. No
+ * offset wraps on the way: those between two that did not are between them.
+ */
+struct linear_run linear_find_run(struct linear *l, enum insn_segment segment, uint64_t offset,
+                                  uint64_t max_offset, unsigned size, enum gva_access access,
+                                  uint64_t max)
+{
+    bool down = (l->s.rflags & RFLAGS_DF) != 0;
+    struct linear_run run = {.step = down ? -(int64_t)size : (int64_t)size};
+    uint64_t gva;
+
+    if (!segment_find(l, segment, offset, size, access, &gva))
+        return run;
+
+    unsigned in_page = gva % PAGE_SIZE;
+    unsigned room = down ? in_page : (unsigned)PAGE_SIZE - size - in_page;
+    unsigned count = room / size + 1;
+
+    if (gva - in_page != l->page[access].gva || in_page > PAGE_SIZE - size)
+        return run;
+    if (count > max)
+        count = (unsigned)max;
+
+    uint64_t last = offset + (count - 1) * (uint64_t)run.step;
+
+    if (last > max_offset || !segment_find(l, segment, last, size, access, &gva))
+        return run;
+    run.at = gmem_page(l->v->vm, l->page[access].gpa, access == GVA_WRITE);
+    if (run.at != NULL) {
+        run.at += in_page;
+        run.count = count;
+    }
+    return run;
+}
+
 /* The widest access a device is asked for: 8, 4, 2 or 1 of the bytes that are left. */
 static unsigned device_size(size_t len)
 {

@@ -76,6 +76,26 @@ uint64_t linear_address(struct vcpu *v, unsigned code, enum insn_segment segment
 MUST_CHECK bool linear_find(struct linear *l, enum insn_segment segment, uint64_t offset,
                             unsigned size, enum gva_access access, struct linear_place *out);
 
+/* Operands of one size side by side, in one page of memory. */
+struct linear_run {
+    uint8_t *at;    /* the first, as long as phys_window() says */
+    int64_t step;   /* bytes from one to the next: size, or -size with RFLAGS.DF */
+    unsigned count; /* 0: `at` says nothing */
+};
+
+/*
+ * The operands of a repetition that need not be looked for, since all that linear_find() would
+ * find or check is as it was for the operand before: they are in the page found last, it is memory,
+ * and the whole run is inside the segment. What is not such a case is left to linear_find().
+ *   segment, size, access  as given to linear_find(), which returned true
+ *   offset                 of the next operand
+ *   max_offset             the last one, where offsets wrap
+ *   max                    operands that are wanted, 1 or more
+ */
+struct linear_run linear_find_run(struct linear *l, enum insn_segment segment, uint64_t offset,
+                                  uint64_t max_offset, unsigned size, enum gva_access access,
+                                  uint64_t max);
+
 /* Copy an operand. What is not RAM is asked of the devices; a write to ROM goes nowhere. */
 void linear_read(struct vcpu *v, const struct linear_place *place, void *buf);
 void linear_write(struct vcpu *v, const struct linear_place *place, const void *buf);

@@ -21,9 +21,9 @@ static NOINLINE void send_messages(struct vcpu *self)
         ipi_deliver(self, &m, UINT32_MAX);
 }
 
-static inline void ioapic_flush(struct vcpu *self)
+static inline void ioapic_flush(struct vcpu *self, struct vm *vm)
 {
-    if (ioapic_has_message(&self->vm->ioapic))
+    if (ioapic_has_message(&vm->ioapic))
         send_messages(self);
 }
 
@@ -35,43 +35,45 @@ static NOINLINE void take_other_lint0(struct vcpu *bsp, bool level)
 /* Mostly LINT0 is the virtual wire. */
 static inline void take_lint0(struct vcpu *bsp, bool level)
 {
-    bsp->arch.attention |= level;
+    bsp->arch.attention |= level ? ATTEND_OTHERS : 0;
     if (LIKELY(lapic_extint_enabled(&bsp->lapic)))
         lapic_set_extint(&bsp->lapic, level);
     else
         take_other_lint0(bsp, level);
 }
 
-/* INTR of the 8259 pair goes to LINT0 of the first vCPU. */
-void platform_i8259_changed(struct vcpu *self)
+/* INTR of the 8259 pair goes to LINT0 of the first vCPU; the request publishes it to that. */
+static inline void i8259_changed(struct vcpu *self, struct vm *vm)
 {
-    struct vm *vm = self->vm;
     bool level = i8259_intr(&vm->i8259);
 
-    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level) /* as nearly always */
+    if (atomic_load_explicit(&vm->intr, memory_order_relaxed) == level)
         return;
-    atomic_store(&vm->intr, level);
-    if (self->index == 0)
+    atomic_store_explicit(&vm->intr, level, memory_order_relaxed);
+    if (LIKELY(self->index == 0))
         take_lint0(self, level);
     else
         vcpu_request(&vm->vcpu[0], REQUEST_LINT0);
+}
+
+void platform_i8259_changed(struct vcpu *self)
+{
+    i8259_changed(self, self->vm);
 }
 
 /*
  * ISA interrupt n goes to 8259 input n and I/O APIC pin n; timer 0 to pin 2 (MADT override). From
  * 16 on there are only pins.
  */
-static inline void change_irq(struct vcpu *self, unsigned irq, bool level)
+static inline void change_irq(struct vcpu *self, struct vm *vm, unsigned irq, bool level)
 {
-    struct vm *vm = self->vm;
-
     vm->irq_levels ^= BIT32(irq);
     ioapic_set_pin(&vm->ioapic, irq == 0 ? ACPI_PIT_GSI : irq, level);
-    ioapic_flush(self);
+    ioapic_flush(self, vm);
     if (irq >= ISA_IRQS)
         return;
     i8259_set_irq(&vm->i8259, irq, level);
-    platform_i8259_changed(self);
+    i8259_changed(self, vm);
 }
 
 static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
@@ -82,7 +84,7 @@ static inline bool irq_is(const struct vm *vm, unsigned irq, bool level)
 void platform_set_irq(struct vcpu *self, unsigned irq, bool level)
 {
     if (!irq_is(self->vm, irq, level))
-        change_irq(self, irq, level);
+        change_irq(self, self->vm, irq, level);
 }
 
 /* What the HPET's legacy replacement disconnects. */
@@ -99,13 +101,21 @@ void platform_rtc_irq(struct vcpu *self)
 }
 
 /*
- * The guest changed its local APIC. Where software delivers, only what is waiting can need
- * something: it may be deliverable now, or no longer, or the TPR threshold moves.
+ * The guest changed its local APIC's IRR, ISR or TPR. Where software delivers, only what is waiting
+ * can need something: it may be deliverable now, or no longer, or the TPR threshold moves.
  */
+static inline void requests_changed(struct vcpu *v)
+{
+    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
+        v->arch.attention |= ATTEND_LAPIC;
+}
+
+/* Anything of it. */
 static void lapic_changed(struct vcpu *v)
 {
-    if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic) || platform_extint_waiting(v))
-        v->arch.attention = true;
+    requests_changed(v);
+    if (platform_extint_waiting(v))
+        v->arch.attention |= ATTEND_OTHERS;
 }
 
 /* Of this core's own local APIC; without the lock. */
@@ -117,35 +127,34 @@ static void lapic_effect(struct vcpu *v, const struct lapic_effect *effect)
     case LAPIC_EFFECT_EOI:
         spin_lock(&v->vm->lock);
         ioapic_eoi(&v->vm->ioapic, effect->vector);
-        ioapic_flush(v);
+        ioapic_flush(v, v->vm);
         spin_unlock(&v->vm->lock);
         break;
     }
     lapic_changed(v);
 }
 
-static uint8_t i8259_take(struct vcpu *v)
+static NOINLINE uint8_t take_lost(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
+    uint8_t vector = v->lost_irq;
 
-    v->extint_pending = false;
-    spin_lock(&vm->lock);
-    uint8_t vector = i8259_ack(&vm->i8259);
-
-    platform_i8259_changed(v);
-    spin_unlock(&vm->lock);
+    v->lost_irq = 0;
     return vector;
 }
 
 uint8_t platform_extint_ack(struct vcpu *v)
 {
-    uint8_t vector = v->lost_irq;
+    struct vm *vm = v->vm;
 
-    if (vector != 0) {
-        v->lost_irq = 0;
-        return vector;
-    }
-    return i8259_take(v);
+    if (UNLIKELY(v->lost_irq != 0))
+        return take_lost(v);
+    v->extint_pending = false;
+    spin_lock(&vm->lock);
+    uint8_t vector = i8259_ack(&vm->i8259);
+
+    i8259_changed(v, vm);
+    spin_unlock(&vm->lock);
+    return vector;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -155,17 +164,27 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Arm the vCPU's timer for whatever is due first; the first vCPU also serves the VM's devices. */
-static inline void arm(struct vcpu *v)
+/* Arm the vCPU's timer for VM time `next`. */
+static inline void arm_at(struct vcpu *v, uint64_t next)
 {
-    uint64_t next = lapic_deadline(&v->lapic);
     uint64_t host;
 
-    if (v->index == 0)
-        next = earlier(next, atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed));
     if (__builtin_add_overflow(next, v->vm->tsc_start, &host))
         host = TIME_NEVER; /* beyond the end of the host's TSC */
     vcpu_set_deadline(&v->arch, host);
+}
+
+static inline uint64_t device_deadline(const struct vcpu *v)
+{
+    return atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed);
+}
+
+/* Arm it for whatever is due first; the first vCPU also serves the VM's devices. */
+static inline void arm(struct vcpu *v)
+{
+    uint64_t next = lapic_deadline(&v->lapic);
+
+    arm_at(v, v->index == 0 ? earlier(next, device_deadline(v)) : next);
 }
 
 /* The lock is held. Of all devices but the 8254, which is due far more often than they. */
@@ -197,21 +216,19 @@ void platform_arm_devices(struct vcpu *self)
 }
 
 /* IRQ 0 rises only here, so that no edge is seen twice; however many were missed, it rises once. */
-static inline void i8254_edges(struct vcpu *self, uint64_t now)
+static inline void i8254_edges(struct vcpu *self, struct vm *vm, uint64_t now)
 {
-    struct vm *vm = self->vm;
-
     if (i8254_deadline(&vm->i8254) > now || i8254_advance(&vm->i8254, now) == 0 ||
         hpet_legacy(&vm->hpet))
         return;
     if (!irq_is(vm, 0, false))
         platform_set_irq(self, 0, false);
-    change_irq(self, 0, true);
+    change_irq(self, vm, 0, true);
 }
 
 void platform_i8254_edges(struct vcpu *self, uint64_t now)
 {
-    i8254_edges(self, now);
+    i8254_edges(self, self->vm, now);
 }
 
 /*
@@ -265,19 +282,20 @@ static NOINLINE void advance_others(struct vcpu *self, uint64_t now)
     vm->other_deadline = other_deadline(vm);
 }
 
-/* By the first vCPU, which arms its timer afterwards. Only what is due is touched. */
+/* By the first vCPU. Only what is due is touched; the timer is armed again. */
 static NOINLINE void advance_devices(struct vcpu *self, uint64_t now)
 {
     struct vm *vm = self->vm;
+    uint64_t next;
 
     spin_lock(&vm->lock);
-    i8254_edges(self, now);
-    if (vm->other_deadline <= now)
+    i8254_edges(self, vm, now);
+    if (UNLIKELY(vm->other_deadline <= now))
         advance_others(self, now);
-    atomic_store_explicit(&vm->device_deadline,
-                          earlier(i8254_deadline(&vm->i8254), vm->other_deadline),
-                          memory_order_relaxed);
+    next = earlier(i8254_deadline(&vm->i8254), vm->other_deadline);
+    atomic_store_explicit(&vm->device_deadline, next, memory_order_relaxed);
     spin_unlock(&vm->lock);
+    arm_at(self, earlier(next, lapic_deadline(&self->lapic)));
 }
 
 void platform_advance(struct vcpu *v)
@@ -286,12 +304,14 @@ void platform_advance(struct vcpu *v)
 
     if (lapic_deadline(&v->lapic) <= now) {
         lapic_advance(&v->lapic, now);
-        v->arch.attention = true;
+        v->arch.attention |= ATTEND_LAPIC;
     }
-    if (v->index == 0 &&
-        UNLIKELY(atomic_load_explicit(&v->vm->device_deadline, memory_order_relaxed) <= now))
+    if (v->index != 0)
+        arm_at(v, lapic_deadline(&v->lapic));
+    else if (UNLIKELY(device_deadline(v) <= now))
         advance_devices(v, now);
-    arm(v);
+    else
+        arm_at(v, earlier(lapic_deadline(&v->lapic), device_deadline(v)));
 }
 
 /* --- console ---------------------------------------------------------------------------------- */
@@ -446,7 +466,7 @@ static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, u
     spin_lock(&vm->lock);
     if (is_ioapic(page)) {
         ioapic_write(&vm->ioapic, (unsigned)(gpa - IOAPIC_GPA), (uint32_t)value);
-        ioapic_flush(v);
+        ioapic_flush(v, vm);
     } else if (is_hpet(vm, page)) {
         hpet_mmio_write(v, gpa, size, value);
     } else {
@@ -459,7 +479,7 @@ static NOINLINE void shared_write(struct vcpu *v, uint64_t gpa, unsigned size, u
  * An EOI moves no deadline, and where software delivers it matters only to what waits in the local
  * APIC: of what goes past it nothing has changed.
  */
-static NOINLINE void end_interrupt(struct vcpu *v)
+void platform_end_interrupt(struct vcpu *v)
 {
     struct lapic_effect effect;
 
@@ -467,8 +487,8 @@ static NOINLINE void end_interrupt(struct vcpu *v)
         return;
     if (effect.kind != LAPIC_EFFECT_NONE)
         lapic_effect(v, &effect);
-    else if (vcpu_delivers_irqs(&v->arch) || lapic_has_requests(&v->lapic))
-        v->arch.attention = true;
+    else
+        requests_changed(v);
 }
 
 static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
@@ -476,6 +496,13 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
+    if (gpa == LAPIC_GPA + LAPIC_ICR_OFFSET && size == 4) {
+        lapic_write_icr(&v->lapic, (uint32_t)value, &effect);
+        if (effect.kind == LAPIC_EFFECT_IPI)
+            ipi_deliver(v, &effect.msg, v->lapic.id);
+        requests_changed(v);
+        return;
+    }
     if (size != 4 || !is_aligned(gpa, 4))
         return;
     lapic_write(&v->lapic, (unsigned)(gpa - LAPIC_GPA), (uint32_t)value, vm_now(v->vm), &effect);
@@ -487,7 +514,7 @@ static NOINLINE void lapic_mmio_write(struct vcpu *v, uint64_t gpa, unsigned siz
 void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t value)
 {
     if (gpa == LAPIC_GPA + LAPIC_EOI_OFFSET && size == 4 && lapic_mmio_enabled(&v->lapic))
-        end_interrupt(v);
+        platform_end_interrupt(v);
     else if (!is_lapic(v, page_of(gpa, size)))
         shared_write(v, gpa, size, value & size_mask(size));
     else
@@ -562,9 +589,7 @@ bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
     struct lapic_effect effect;
     uint64_t deadline = lapic_deadline(&v->lapic);
 
-    if (msr == LAPIC_EOI_MSR && value == 0 && lapic_x2apic_enabled(&v->lapic))
-        (void)lapic_eoi(&v->lapic, &effect);
-    else if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
+    if (!lapic_wrmsr(&v->lapic, msr, value, vm_now(v->vm), &effect))
         return false;
     lapic_effect(v, &effect);
     if (lapic_deadline(&v->lapic) != deadline)
@@ -577,7 +602,7 @@ bool platform_write_apic_base(struct vcpu *v, uint64_t value)
     bool ok = lapic_write_base(&v->lapic, value);
 
     platform_set_apic_mode(v);
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     arm(v);
     return ok;
 }
@@ -601,7 +626,7 @@ static void reset_lapic(struct vcpu *v)
     if (v->index == 0)
         lapic_set_virtual_wire(&v->lapic);
     v->activity = v->index == 0 ? VCPU_ACTIVE : VCPU_WAIT_SIPI;
-    v->arch.attention = true;
+    v->arch.attention = ATTEND_ALL;
     v->nmi_pending = false;
     v->lost_irq = 0;
     v->extint_pending = false;

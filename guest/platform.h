@@ -30,6 +30,7 @@ void platform_mmio_write(struct vcpu *v, uint64_t gpa, unsigned size, uint64_t v
 
 /* MSR writes with effects beyond the local APIC; false: #GP. */
 void platform_write_tsc_deadline(struct vcpu *v, uint64_t guest_tsc);
+void platform_end_interrupt(struct vcpu *v); /* EOI, where the local APIC has such a register */
 bool platform_write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value);
 bool platform_write_apic_base(struct vcpu *v, uint64_t value);
 void platform_write_cr8(struct vcpu *v, uint64_t value);

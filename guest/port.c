@@ -73,6 +73,12 @@ static inline enum port_device port_device(const struct vm *vm, uint16_t port)
     return PORT_NONE;
 }
 
+/* Shared by all whom the call does not matter to. */
+static NOINLINE enum port_device port_find_device(const struct vm *vm, uint16_t port)
+{
+    return port_device(vm, port);
+}
+
 /* --- devices behind ports; the lock is held --------------------------------------------------- */
 
 static uint32_t all_ones(unsigned size)
@@ -250,7 +256,7 @@ static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
     struct vm *vm = v->vm;
     uint32_t value = 0;
 
-    switch (port_device(vm, port)) {
+    switch (port_find_device(vm, port)) {
     case PORT_PM:
         if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN)
             return acpi_pm_read(&vm->pm, port - PM_BASE, size, vm_now(vm));
@@ -285,7 +291,7 @@ static bool write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t va
 {
     struct vm *vm = v->vm;
 
-    switch (port_device(vm, port)) {
+    switch (port_find_device(vm, port)) {
     case PORT_PM:
         if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN) {
             pm_port_write(v, port, size, value);
@@ -309,10 +315,31 @@ static bool write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t va
     return true;
 }
 
-uint32_t port_read(struct vcpu *v, uint16_t port, unsigned size)
+/* What only wide accesses need is not set up for bytes: nearly all are bytes. */
+static NOINLINE uint32_t port_read_wide(struct vcpu *v, uint16_t port, unsigned size)
 {
     spin_lock(&v->vm->lock);
-    uint32_t value = size == 1 ? read_byte(v, port) : read_wide(v, port, size);
+    uint32_t value = read_wide(v, port, size);
+
+    spin_unlock(&v->vm->lock);
+    return value;
+}
+
+static NOINLINE bool port_write_wide(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
+{
+    spin_lock(&v->vm->lock);
+    bool done = write_wide(v, port, size, value & all_ones(size));
+
+    spin_unlock(&v->vm->lock);
+    return done;
+}
+
+uint32_t port_read(struct vcpu *v, uint16_t port, unsigned size)
+{
+    if (size != 1)
+        return port_read_wide(v, port, size);
+    spin_lock(&v->vm->lock);
+    uint32_t value = read_byte(v, port);
 
     spin_unlock(&v->vm->lock);
     return value;
@@ -320,15 +347,22 @@ uint32_t port_read(struct vcpu *v, uint16_t port, unsigned size)
 
 bool port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 {
-    bool done = true;
-
+    if (size != 1)
+        return port_write_wide(v, port, size, value);
     spin_lock(&v->vm->lock);
-    if (size == 1)
-        write_byte(v, port, (uint8_t)value);
-    else
-        done = write_wide(v, port, size, value & all_ones(size));
+    write_byte(v, port, (uint8_t)value);
     spin_unlock(&v->vm->lock);
-    return done;
+    return true;
+}
+
+bool port_idle_run(struct vm *vm, uint16_t port, unsigned size, bool write, unsigned n)
+{
+    if (write && size == 1 && port == POST_PORT)
+        return true;
+    if (port_find_device(vm, port) != PORT_NONE)
+        return false;
+    atomic_fetch_add_explicit(&vm->unclaimed_io, n, memory_order_relaxed);
+    return true;
 }
 
 /* --- the exit --------------------------------------------------------------------------------- */

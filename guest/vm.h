@@ -59,6 +59,11 @@ enum vcpu_activity {
     VCPU_STARTING,  /* its SIPI came */
 };
 
+/* What vcpu_prepare_entry() is to look at: bits of arch.attention. */
+#define ATTEND_LAPIC  1u /* the local APIC's interrupts and priorities */
+#define ATTEND_OTHERS 2u /* what goes past these; and whether the vCPU runs at all */
+#define ATTEND_ALL    3u
+
 struct vcpu {
     struct vcpu_arch arch;
     struct vm *vm;

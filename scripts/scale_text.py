@@ -361,7 +361,7 @@ def document(found, full, idle, wide):
         **exit_figures(found, full, idle), **wide_figures(found, wide), **paper_figures(found, full, sizes))
 
 
-def series(found, full, idle):
+def series(found, full, idle, wide):
     """What docs/scale.svg shows."""
     image = found[full[0]]["elf"]["image"]
     small = Guest(16 * MIB)
@@ -377,7 +377,7 @@ def series(found, full, idle):
             ("a guest with one vCPU on each core", line(lambda cores: [small] * cores),
              dots([case for case in full if case.vcpus == 1])),
             ("a guest with 8 vCPUs on each 8 cores", line(lambda cores: [Guest(16 * MIB, min(cores, 8))] * max(cores // 8, 1)),
-             [])]
+             dots(wide))]
 
 
 LIMITS = ((f"POOL_SIZE: {model.POOL_PAGES} pages", model.POOL_PAGES, None),

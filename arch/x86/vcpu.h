@@ -240,8 +240,8 @@ struct vcpu_arch {
     union {
         uint32_t before_entry; /* not 0: one of these, so that an entry asks one question */
         struct {
-            bool attention; /* vcpu_prepare_entry() has something to look at */
-            bool has_timer; /* the preemption timer is used; it counts TSC >> timer_shift */
+            uint8_t attention; /* not 0: vcpu_prepare_entry() has something to look at */
+            bool has_timer;    /* the preemption timer is used; it counts TSC >> timer_shift */
         };
     };
     struct vcpu_exit exit; /* the last one */
@@ -350,6 +350,9 @@ bool vcpu_can_take_nmi(struct vcpu_arch *a);
 /* Whether an event is already set for the next entry. */
 bool vcpu_has_event(const struct vcpu_arch *a);
 
+/* An external interrupt: the most frequent. */
+void vcpu_inject_irq(struct vcpu_arch *a, uint8_t vector);
+
 /* Deliver an event at the next entry. No event is set yet; an exception replaces none. */
 void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector);
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code);
@@ -407,8 +410,11 @@ static inline void vcpu_want_tpr_threshold(struct vcpu_arch *a, uint8_t threshol
         vcpu_set_tpr_threshold(a, threshold);
 }
 
-/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt, an NMI; 0: no longer. */
-enum { VCPU_WINDOW_IRQ = 1, VCPU_WINDOW_NMI = 2 };
+/*
+ * Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt (of the local APIC, of what
+ * goes past it: both are the same window), an NMI; 0: no longer.
+ */
+enum { VCPU_WINDOW_LAPIC = 1, VCPU_WINDOW_EXTINT = 2, VCPU_WINDOW_NMI = 4 };
 void vcpu_set_windows(struct vcpu_arch *a, unsigned windows);
 static inline void vcpu_want_windows(struct vcpu_arch *a, unsigned windows)
 {
@@ -420,7 +426,12 @@ static inline void vcpu_want_windows(struct vcpu_arch *a, unsigned windows)
  * Ask for EXIT_DEADLINE.
  *   host_tsc  absolute time of this core's TSC, TIME_NEVER for none; nothing is done if unchanged
  */
-void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc);
+void vcpu_move_deadline(struct vcpu_arch *a, uint64_t host_tsc);
+static inline void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
+{
+    if (host_tsc != a->armed_deadline)
+        vcpu_move_deadline(a, host_tsc);
+}
 
 /* --- registers ------------------------------------------------------------------------------ */
 

@@ -315,6 +315,11 @@ void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
     vcpu_fake.entry_info = EVENT_VALID | (uint32_t)type << 8 | vector;
 }
 
+void vcpu_inject_irq(struct vcpu_arch *a, uint8_t vector)
+{
+    vcpu_inject(a, EVENT_EXTERNAL, vector);
+}
+
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
 {
     vcpu_inject(a, EVENT_EXCEPTION, vector);
@@ -346,13 +351,13 @@ void vcpu_inject_page_fault(struct vcpu_arch *a, uint64_t gva, uint32_t error_co
 void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
     a->windows = (uint8_t)windows;
-    vcpu_fake.irq_window = (windows & VCPU_WINDOW_IRQ) != 0;
+    vcpu_fake.irq_window = (windows & (VCPU_WINDOW_LAPIC | VCPU_WINDOW_EXTINT)) != 0;
     vcpu_fake.nmi_window = (windows & VCPU_WINDOW_NMI) != 0;
 }
 
-void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
+void vcpu_move_deadline(struct vcpu_arch *a, uint64_t host_tsc)
 {
-    vcpu_fake.deadlines += host_tsc != a->armed_deadline;
+    vcpu_fake.deadlines++;
     a->armed_deadline = host_tsc;
 }
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The figures of docs/NUMBERS.md stay within the bounds of tests/budget.yaml; `make bench` writes the document."""
 
+import subprocess
+
 import measure
-from support import SystemTest
+from support import TREE, SystemTest, run
 import bench_table  # pylint: disable=import-error,wrong-import-order
 
 KIB = 1024
@@ -37,6 +39,18 @@ class Budget(SystemTest):
 
     def test_between_cpus(self):
         self.within(measure.bench_smp_columns(), BUDGET["between-cpus"])
+
+
+class ExitPath(SystemTest):
+    cost = 10
+
+    def test_the_tour_shows_what_is_executed(self):
+        compiler = run("gcc", "--version").stdout.splitlines()[0]
+        if compiler not in (TREE / "docs" / "NUMBERS.md").read_text():
+            self.skipTest(f"docs/NUMBERS.md and docs/TOUR.md are of another compiler than {compiler}")
+        done = subprocess.run([TREE / "scripts" / "exit_trace", "--check", TREE / "docs" / "TOUR.md"], check=False,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, f"scripts/exit_trace --update docs/TOUR.md mends it:\n{done.stdout}")
 
 
 class LinuxExits(SystemTest):

@@ -45,7 +45,7 @@ static int setup(void **state)
     small_vm_vcpus = 1;
     for (unsigned i = 0; i < 3; i++) {
         vm->vcpu[i].activity = VCPU_ACTIVE;
-        vm->vcpu[i].arch.attention = false;
+        vm->vcpu[i].arch.attention = 0;
         write_lapic(&vm->vcpu[i], 0xf0, ENABLE);
     }
     host_fake.ipis = host_fake.sent_nmis = 0;

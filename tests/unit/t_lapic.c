@@ -723,16 +723,33 @@ static void test_icr_reserved_modes_and_init_deassert_send_nothing(void **state)
     assert_int_equal(effect.kind, LAPIC_EFFECT_IPI);
 }
 
-static void test_self_ipi_comes_back_through_accept(void **state)
+static void test_self_ipi_needs_no_message(void **state)
 {
     struct lapic l = enabled(9);
 
     (void)state;
     wr(&l, ICR, 0x00044055);
+    assert_int_equal(effect.kind, LAPIC_EFFECT_NONE);
+    assert_int_equal(lapic_pending(&l), 0x55);
+    assert_int_equal(rd(&l, ICR), 0x00044055);
+    wr(&l, ICR, 0x00044005); /* an invalid vector goes the long way, with its errors */
+    assert_int_equal(effect.kind, LAPIC_EFFECT_IPI);
+    wr(&l, ICR, 0x00044455); /* NMI */
     assert_int_equal(effect.kind, LAPIC_EFFECT_IPI);
     assert_true(lapic_match(&l, &effect.msg, 9));
-    assert_int_equal(lapic_accept(&l, &effect.msg), LAPIC_EVENT_INTERRUPT);
-    assert_int_equal(lapic_pending(&l), 0x55);
+    assert_int_equal(lapic_accept(&l, &effect.msg), LAPIC_EVENT_NMI);
+}
+
+static void test_self_ipi_of_a_disabled_apic_is_lost(void **state)
+{
+    struct lapic l = enabled(9);
+
+    (void)state;
+    wr(&l, SVR, 0xff);
+    wr(&l, ICR, 0x00044055);
+    assert_int_equal(effect.kind, LAPIC_EFFECT_NONE);
+    wr(&l, SVR, 0x1ff);
+    assert_int_equal(lapic_pending(&l), -1);
 }
 
 /* ---- destinations ---- */
@@ -1443,14 +1460,14 @@ static void test_x2apic_self_ipi(void **state)
 
     (void)state;
     assert_true(wrmsr(&l, 0x3f0, 0x66));
-    assert_int_equal(effect.kind, LAPIC_EFFECT_IPI);
-    assert_int_equal(effect.msg.shorthand, APIC_DEST_SELF);
-    assert_int_equal(effect.msg.delivery, APIC_FIXED);
-    assert_int_equal(effect.msg.vector, 0x66);
-    assert_true(lapic_match(&l, &effect.msg, 7));
+    assert_int_equal(effect.kind, LAPIC_EFFECT_NONE);
+    assert_int_equal(lapic_pending(&l), 0x66);
     assert_true(rdmsr(&l, ICR, &v));
     assert_int_equal(v, 0);
     assert_true(wrmsr(&l, 0x3f0, 0x05));
+    assert_int_equal(effect.msg.shorthand, APIC_DEST_SELF);
+    assert_int_equal(effect.msg.delivery, APIC_FIXED);
+    assert_true(lapic_match(&l, &effect.msg, 7));
     assert_int_equal(lapic_accept(&l, &effect.msg), LAPIC_EVENT_NONE);
     assert_true(wrmsr(&l, ESR, 0));
     assert_true(rdmsr(&l, ESR, &v));
@@ -1656,7 +1673,8 @@ int main(void)
         cmocka_unit_test(test_error_entry_with_illegal_vector_only_logs),
         cmocka_unit_test(test_icr_low_sends_with_destination_and_shorthand),
         cmocka_unit_test(test_icr_reserved_modes_and_init_deassert_send_nothing),
-        cmocka_unit_test(test_self_ipi_comes_back_through_accept),
+        cmocka_unit_test(test_self_ipi_needs_no_message),
+        cmocka_unit_test(test_self_ipi_of_a_disabled_apic_is_lost),
         cmocka_unit_test(test_match_physical),
         cmocka_unit_test(test_match_logical_flat),
         cmocka_unit_test(test_match_logical_cluster),

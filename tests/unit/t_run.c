@@ -422,7 +422,7 @@ static void test_nmi_goes_before_interrupt_and_blocks_nmi(void **state)
     small_vm_expect(EVENT_NMI, VECTOR_NMI);
     small_vm_expect_none();
     cpu->nmi_pending = true;
-    cpu->arch.attention = true;
+    cpu->arch.attention = ATTEND_ALL;
     small_vm_run();
     small_vm_expect_none();
     assert_true(vcpu_fake.nmi_window);

@@ -685,6 +685,12 @@ void vcpu_inject(struct vcpu_arch *a, enum vcpu_event_type type, uint8_t vector)
     vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | (uint32_t)type << INTR_TYPE_SHIFT | vector);
 }
 
+void vcpu_inject_irq(struct vcpu_arch *a, uint8_t vector)
+{
+    (void)a;
+    vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | EVENT_EXTERNAL << INTR_TYPE_SHIFT | vector);
+}
+
 void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
 {
     bool protected_mode = (vmread(VMCS_GUEST_CR0) & CR0_PE) != 0;
@@ -700,7 +706,7 @@ void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
     a->windows = (uint8_t)windows;
     a->procbased &= ~(PROC_IRQ_WINDOW | PROC_NMI_WINDOW);
-    if ((windows & VCPU_WINDOW_IRQ) != 0)
+    if ((windows & (VCPU_WINDOW_LAPIC | VCPU_WINDOW_EXTINT)) != 0)
         a->procbased |= PROC_IRQ_WINDOW;
     if ((windows & VCPU_WINDOW_NMI) != 0)
         a->procbased |= PROC_NMI_WINDOW;
@@ -772,10 +778,8 @@ void vcpu_set_tpr_threshold(struct vcpu_arch *a, uint8_t threshold)
         vmwrite(VMCS_TPR_THRESHOLD, threshold);
 }
 
-void vcpu_set_deadline(struct vcpu_arch *a, uint64_t host_tsc)
+void vcpu_move_deadline(struct vcpu_arch *a, uint64_t host_tsc)
 {
-    if (host_tsc == a->armed_deadline)
-        return;
     a->armed_deadline = host_tsc;
     if (!a->has_timer)
         wrmsr(MSR_TSC_DEADLINE, host_tsc == TIME_NEVER ? 0 : host_tsc);
