@@ -59,7 +59,7 @@ FONT    := $(DEPS)/terminus16.psf.gz
 COMPILE_CONFIG := $(PYTHON) scripts/config --build-dir build --deps-dir $(DEPS)
 CONFIG_COMPILER := $(wildcard scripts/config/*.py) config/schema.json
 
-.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery bench cpus config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
+.PHONY: all iso sign pxe setup run run-kvm usb test devtest gallery bench scale cpus config-probe check unit fuzz fuzz-short coverage proof lint clang help clean clean-all
 .DELETE_ON_ERROR:
 all: iso ## build the ISO of CONFIG (default demo)
 
@@ -402,6 +402,9 @@ devtest: $(SETUP) ## the device test on bare Bochs, on bare QEMU and as a guest,
 
 bench: $(SETUP) ## what exits cost, beside KVM on the same machine; writes docs/NUMBERS.md; many minutes
 	$(Q)scripts/bench
+
+scale: $(SETUP) ## what cores and guests cost on 1 to 16 cores, against formulas; writes docs/SCALE.md; some minutes
+	$(Q)scripts/scale
 
 cpus: $(SETUP) ## boot on every CPU model of the emulators, and write docs/CPUS.md; some minutes
 	$(Q)$(MAKE) --no-print-directory CONFIG=tests/config/cpus.yaml iso

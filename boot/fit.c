@@ -96,8 +96,10 @@ static size_t describe_threads(char *buf, size_t size)
     for (unsigned first = 0; first < cpu_count; first++) {
         unsigned threads = 0;
 
-        for (unsigned i = first + 1; i < cpu_count && first_thread(first) == first; i++) {
-            if (first_thread(i) != first)
+        if (first_thread(first) != first)
+            continue;
+        for (unsigned i = first + 1; i < cpu_count; i++) {
+            if (cpu_list[i]->physical_core != cpu_list[first]->physical_core)
                 continue;
             if (threads++ == 0)
                 len += fmt_print(buf + len, size - len, "%s%u", len == 0 ? "" : ", ", first);

@@ -246,13 +246,14 @@ static bool is_known(const struct isolation *s, unsigned guest, uint32_t access,
     return false;
 }
 
+/* A guest's ranges are the last ones while its tables are looked at. */
 static bool add_reach(struct isolation *s, unsigned guest, const struct piece *p, uint64_t gpa,
                       uint64_t hpa, uint64_t len)
 {
-    for (unsigned i = 0; i < s->count; i++) {
-        struct reach *r = &s->reach[i];
+    for (unsigned i = s->count; i > 0 && s->reach[i - 1].guest == guest; i--) {
+        struct reach *r = &s->reach[i - 1];
 
-        if (r->guest != guest || r->access != p->access || r->region != p->region)
+        if (r->access != p->access || r->region != p->region)
             continue;
         if (holds(r, gpa, hpa, len))
             return true;
