@@ -73,7 +73,6 @@ static void print_row(const char *name, bool halted)
 bool bench_start_other(void)
 {
     lapic_enable();
-    lapic_enable(); /* KVM finds another CPU's APIC from here on only */
     smp_prepare(START_PAGE);
     return smp_start(OTHER, START_PAGE);
 }

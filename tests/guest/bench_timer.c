@@ -11,17 +11,6 @@
 #define DEADLINE_MIN    50000u /* ticks ahead, and up to so many more: no two rounds are alike */
 #define DEADLINE_SPREAD 4095u
 
-static uint32_t random_state = 1;
-
-/* xorshift32: the same sequence in each run. */
-static uint32_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state;
-}
-
 static void wait_isr(bool halted)
 {
     if (halted)
@@ -62,7 +51,7 @@ static uint64_t deadline_once(bool halted)
     uint64_t deadline;
 
     bench_isr_tsc = 0;
-    deadline = rdtsc() + DEADLINE_MIN + (next_random() & DEADLINE_SPREAD);
+    deadline = rdtsc() + DEADLINE_MIN + (random_next() & DEADLINE_SPREAD);
     wrmsr(MSR_TSC_DEADLINE, deadline);
     wait_isr(halted);
     lapic_write(LAPIC_EOI, 0);

@@ -8,17 +8,6 @@
 
 #define TSC_DEADLINE_FAR 0xfffffffffffffff0ull
 
-static uint32_t random_state = 1;
-
-/* xorshift32: the same sequence in each run. */
-static uint32_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state;
-}
-
 /* Ports whose writes end or reset a guest: 8042, fast reset, debug exit, PM1 control, CF9H. */
 static bool ends_it(uint16_t port)
 {
@@ -30,12 +19,12 @@ static bool ends_it(uint16_t port)
 static void try_ports(void)
 {
     for (unsigned i = 0; i < 200; i++) {
-        uint16_t port = (uint16_t)(i % 2 ? next_random() : next_random() % 0xd00);
+        uint16_t port = (uint16_t)(i % 2 ? random_next() : random_next() % 0xd00);
 
         if (ends_it(port) || (port >= 0x3f5 && port <= 0x3ff)) /* nor the UART it prints with */
             continue;
-        outb(port, (uint8_t)next_random());
-        outl(port, next_random());
+        outb(port, (uint8_t)random_next());
+        outl(port, random_next());
         (void)inl(port);
     }
 }
@@ -43,12 +32,12 @@ static void try_ports(void)
 static void try_memory(void)
 {
     for (unsigned i = 0; i < 50; i++) {
-        uint64_t page = next_random() % 2 ? 0xfec00000 : 0xfee00000;
-        uint64_t at = page + next_random() % 0x1000;
+        uint64_t page = random_next() % 2 ? 0xfec00000 : 0xfee00000;
+        uint64_t at = page + random_next() % 0x1000;
 
         if (at >= 0xfee00300 && at < 0xfee00320) /* no INIT to itself */
             continue;
-        __asm__ volatile(FAULTS("movl %%eax, (%0)") : : "r"(at), "a"(next_random()) : "memory");
+        __asm__ volatile(FAULTS("movl %%eax, (%0)") : : "r"(at), "a"(random_next()) : "memory");
         __asm__ volatile(FAULTS("fldl (%0)") : : "r"(at) : "memory");
     }
 }
@@ -58,11 +47,11 @@ static void try_msrs(void)
     uint64_t value;
 
     for (unsigned i = 0; i < 50; i++) {
-        uint32_t msr = next_random() % 0x1000;
+        uint32_t msr = random_next() % 0x1000;
 
         (void)rdmsr_try(msr, &value);
         if (msr != MSR_APIC_BASE)
-            (void)wrmsr_try(msr, (uint64_t)next_random() << 32 | next_random());
+            (void)wrmsr_try(msr, (uint64_t)random_next() << 32 | random_next());
     }
 }
 

@@ -57,7 +57,7 @@ extern const struct fixup fixup_start[], fixup_end[];
 extern const uint8_t trap_stubs[256][16];
 void trap_dispatch(struct trap_frame *frame);
 
-/* The program's only state. Handlers write it while the program reads. */
+/* The library's state. Handlers write it while the program reads. */
 static struct {
     struct idt_gate idt[256];
     struct cpu {
@@ -478,6 +478,16 @@ void tsc_delay(uint64_t ticks)
 
     while (rdtsc() - start < ticks)
         __asm__ volatile("pause");
+}
+
+uint32_t random_next(void)
+{
+    static uint32_t state = 1;
+
+    state ^= state << 13; /* xorshift32 */
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
 }
 
 bool within_percent(uint64_t a, uint64_t b)

@@ -351,6 +351,9 @@ uint64_t tsc_hz_cpuid(void);
 /* Spin for that many TSC ticks, with the interrupt flag as it is. */
 void tsc_delay(uint64_t ticks);
 
+/* The next of a sequence of 32-bit numbers, the same in each run; for one CPU. */
+uint32_t random_next(void);
+
 /* a within 1 % of b. */
 bool within_percent(uint64_t a, uint64_t b);
 
