@@ -46,6 +46,7 @@
 #define IOAPIC_PINS      24u
 #define VCPUS_MAX        8u
 #define CPUID_MAX        256u
+#define MIB_MAX          3072u
 #define LINE_MAX_LEN     256u
 #define RTC_START        1700000000u /* as the emulated machine's own */
 
@@ -116,8 +117,7 @@ static uint64_t now(const struct vm *vm)
     return __builtin_ia32_rdtsc() - vm->tsc_start;
 }
 
-/* --- memory --------------------------------------------------------------------------------------
- */
+/* --- memory --- */
 
 bool gmem_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
@@ -160,8 +160,7 @@ static struct guest_image file(const char *path)
     return (struct guest_image){bytes, (size_t)status.st_size};
 }
 
-/* --- the chips -----------------------------------------------------------------------------------
- */
+/* --- the chips --- */
 
 /* A line at a time, and not on before it was sent: nothing of it goes on while the guest measures.
  */
@@ -242,8 +241,7 @@ static void reset_chips(struct vm *vm)
     pci_host_reset(&vm->pci, false);
 }
 
-/* --- exits ---------------------------------------------------------------------------------------
- */
+/* --- exits --- */
 
 /* One line: every counter of the vCPU that is one number and not 0. */
 static void print_statistics(const struct vm *vm, unsigned index)
@@ -330,8 +328,7 @@ static void *run_vcpu(void *argument)
     }
 }
 
-/* --- start ---------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 /* As KVM sets them up, but with the 8254 on pin 2 of the I/O APIC, as on a PC and in our MADT. */
 static void route_irqs(const struct vm *vm)
@@ -518,6 +515,17 @@ static void run(struct vm *vm)
     (void)pthread_join(thread, NULL);
 }
 
+/* Bytes of so many MiB; the guest's memory ends below the devices'. */
+static uint64_t memory_size(const char *mib)
+{
+    char *end;
+    unsigned long size = strtoul(mib, &end, 10);
+
+    if (*mib < '0' || *mib > '9' || *end != '\0' || size == 0 || size > MIB_MAX)
+        refuse("MIB has to be a number from 1 to 3072");
+    return size * MIB;
+}
+
 int main(int argc, char **argv)
 {
     static struct vm vm = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -526,7 +534,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: vmm MIB IMAGE | vmm MIB KERNEL INITRD CMDLINE\n");
         return 2;
     }
-    vm.memory_len = strtoul(argv[1], NULL, 10) * MIB;
+    vm.memory_len = memory_size(argv[1]);
     vm.vcpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     vm.vcpus = vm.vcpus < VCPUS_MAX ? vm.vcpus : VCPUS_MAX;
     make_vm(&vm);
