@@ -90,6 +90,15 @@ def boot_ticks(console):
     return tuple(map(int, re.search(r"ticks: entry (\d+) now (\d+)\n", console).groups()))
 
 
+def sum_tokens(texts):
+    """Of several lists such as "pio 3 hlt 1" the sums by name."""
+    total = {}
+    for text in texts:
+        for name, count in tokens(text).items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
 def bare_linux(cpus=1):
     """Ticks from the kernel's entry to the shell, without Bulkhead."""
     entry, now = boot_ticks(linux_console("bare", cpus, LINUX_MEMORY))
@@ -100,10 +109,7 @@ def guest_linux(config="timed", cpus=1):
     """The same under Bulkhead; with what else that boot tells. The exits are all vCPUs'."""
     console = linux_console(config, cpus, 1024)
     entry, now = boot_ticks(console)
-    exits = {}
-    for text in re.findall(r"(?m)^\[bulkhead\] guest linux:(?: vCPU \d+:)? exits:(.*)$", console):
-        for name, count in tokens(text).items():
-            exits[name] = exits.get(name, 0) + count
+    exits = sum_tokens(re.findall(r"(?m)^\[bulkhead\] guest linux:(?: vCPU \d+:)? exits:(.*)$", console))
     # The guest's TSC starts at 0 when it is switched on; the hypervisor then clears and fills its RAM.
     return {"boot": now - entry, "load": entry, "exits": exits, "console": console, **report(console)}
 

@@ -5,8 +5,9 @@ makes the images."""
 
 import re
 
-from measure import LINUX_MODEL
-from support import BIOS, LONG, iso, tokens
+from measure import LINUX_MODEL, boot_ticks, sum_tokens
+from support import BIOS, LONG, iso
+import bench_table  # pylint: disable=import-error,wrong-import-order
 from machine import DEFAULT_MODEL, Machine  # pylint: disable=import-error,wrong-import-order
 
 MEMORY = 1024  # MiB, of which the guest gets 16 or 256: the host's Linux needs some
@@ -25,26 +26,19 @@ def kvm_console(name, cpus, model):
 def kvm_exits(console):
     """KVM's own counters of each vCPU, summed: `exits` is all of them, `io-exits` and others are
     parts of it."""
-    total = {}
-    for line in re.findall(r"(?m)^vmm: vCPU \d+:(.*)$", console):
-        for name, count in tokens(line).items():
-            total[name] = total.get(name, 0) + count
-    return total
+    return sum_tokens(re.findall(r"(?m)^vmm: vCPU \d+:(.*)$", console))
 
 
 def kvm_bench(cpus=1, model=DEFAULT_MODEL):
-    """tests/guest/bench.c with as many vCPUs as the machine has CPUs. `rows`: the numbers of each
-    line by their names, as {"cpuid": {"min": 968}}; with one CPU they are instructions. `console`:
-    all text, for whoever knows the lines better; `exits` as kvm_exits()."""
+    """tests/guest/bench.c with as many vCPUs as the machine has CPUs. `rows` as bench_table.parse(): with
+    one CPU they are instructions. `console`: all text; `exits` as kvm_exits()."""
     console = kvm_console("bench", cpus, model)
-    rows = {name: {word: int(number) for word, number in re.findall(r"([a-z]\w*) (\d+)", rest)}
-            for name, rest in re.findall(r"(?m)^bench (\S+) (.*\d)$", console)}
-    return {"rows": rows, "console": console, "exits": kvm_exits(console)}
+    return {"rows": bench_table.parse(console), "console": console, "exits": kvm_exits(console)}
 
 
 def kvm_linux(name="timed", cpus=1, model=LINUX_MODEL):
     """Linux with build/initramfs.NAME.cpio.gz until it powers off. `boot`: from the kernel's entry
     to the line `ticks: entry N now N`, as measure.bare_linux(); with one CPU that is instructions."""
     console = kvm_console(name, cpus, model)
-    entry, now = map(int, re.search(r"(?m)^ticks: entry (\d+) now (\d+)$", console).groups())
+    entry, now = boot_ticks(console)
     return {"boot": now - entry, "console": console, "exits": kvm_exits(console)}
