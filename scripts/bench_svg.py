@@ -18,6 +18,7 @@ NAMES = 236  # width of the operations' names
 RATIOS = 66  # and of the last column
 BAR, BAR_GAP, ROW_GAP = 11, 2, 11
 PEER, OURS, OURS_APICV = "#9aa4b2", "#2b68b0", "#26784a"
+LEGEND_LINE = 18
 LEFT, RIGHT = MARGIN + NAMES, WIDTH - MARGIN - RATIOS - 60  # 60: a number behind the longest bar
 
 
@@ -73,6 +74,8 @@ def draw_legend(canvas, y):
         canvas.text(x + 16, y, who, "body")
         x += text_width(who, "body") + 40
     canvas.text(WIDTH - MARGIN, y, "KVM / Bulkhead", "small", MUTED, "end")
+    canvas.text(LEFT, y + LEGEND_LINE, "KVM with APICv, of which there is only a reference from elsewhere, is not shown",
+                "small", MUTED)
 
 
 def picture_rows(kvm, ours):
@@ -90,15 +93,15 @@ def svg(kvm, ours):
     """The picture, as text: columns as in bench_table.Results."""
     rows, canvas = picture_rows(kvm, ours), Canvas()
     scale = decades(max(value for _, _, bars, _ in rows for _, _, value in bars))
-    height = 112 + sum(len(bars) * (BAR + BAR_GAP) - BAR_GAP + ROW_GAP for _, _, bars, _ in rows) \
+    height = 112 + LEGEND_LINE + sum(len(bars) * (BAR + BAR_GAP) - BAR_GAP + ROW_GAP for _, _, bars, _ in rows) \
         + 24 * len({group for group, *_ in rows})
     mean = geometric_mean(ratios(kvm, ours["no-apicv"]).values())
     summary = "" if math.isnan(mean) else f"; geometric mean of KVM / Bulkhead without APICv: {mean:.1f}"
     canvas.text(MARGIN, 42, "What an exit costs", "title")
     canvas.text(MARGIN, 62, "instructions, on a logarithmic scale; between CPUs: ticks" + summary, "body", MUTED)
     draw_legend(canvas, 86)
-    draw_scale(canvas, 116, height - 12, scale)
-    y, last = 122, None
+    draw_scale(canvas, 116 + LEGEND_LINE, height - 12, scale)
+    y, last = 122 + LEGEND_LINE, None
     for group, title, bars, times_text in rows:
         if group != last:
             canvas.text(MARGIN, y + 11, group.upper(), "head", MUTED)

@@ -41,8 +41,9 @@ ROWS = {
     "out-80": Row("OUT 80H", "ports", 3198),
     "in-unclaimed": Row("IN of an unclaimed port", "ports", 3233),
     "pm-timer": Row("PM timer read", "ports", 3388, False),
-    "ins-4k": Row("REP INSB of 4 KiB", "ports"),
-    "outs-4k": Row("REP OUTSB of 4 KiB", "ports"),
+    "ins-21-4k": Row("REP INSB of 4 KiB from 21H (8259)", "ports"),
+    "ins-4k": Row("REP INSB of 4 KiB where nobody answers", "ports"),
+    "outs-4k": Row("REP OUTSB of 4 KiB where nobody answers", "ports"),
     "ioapic-read": Row("I/O APIC read", "memory-mapped", 3691),
     "mmio-nothing": Row("read where nothing is", "memory-mapped", 6017),
     "lapic-version": Row("local APIC: read version", "memory-mapped", 4),
@@ -68,7 +69,9 @@ SMP_ROWS = {
     "ipi-hlt": Row("to another CPU, halted", "between CPUs"),
 }
 ALL_ROWS = {**ROWS, **SMP_ROWS}
-NOT_IN_MEAN = ("touch-4k", "touch-2m")  # nothing happens there under Bulkhead
+FIRST_TOUCHES = ("touch-4k", "touch-2m")  # nothing happens there under Bulkhead
+UNANSWERED_RUNS = ("ins-4k", "outs-4k")  # one exit here; in the peer its user space's part is most of it
+NOT_IN_MEAN = FIRST_TOUCHES + UNANSWERED_RUNS
 
 
 def parse(console):
@@ -86,16 +89,19 @@ def pairs(text):
 
 
 def figure(figures):
-    """The one number of a row that is compared: a distribution's median, the maximum of single events,
-    else the mean."""
+    """The one number of a row that is compared: a distribution's median, the mean of single events, else
+    the minimum: a peer's means have its own timer's interrupts in them."""
     if not figures:
         return None
-    return figures.get("p50", figures["max"] if "max" in figures else figures["avg"])
+    if "p50" in figures:
+        return figures["p50"]
+    return figures["avg"] if "max" in figures else figures.get("min", figures["avg"])
 
 
 def held(figures):
-    """The number that the budget holds: of a distribution, what 99 of 100 stay within."""
-    return figures["p99"] if "p99" in figures else figure(figures)
+    """The number that the budget holds: of a distribution what 99 of 100 stay within, of single events
+    the largest, else the mean."""
+    return next(figures[key] for key in ("p99", "max", "avg") if key in figures)
 
 
 # --- the budget ------------------------------------------------------------------------------------
@@ -107,13 +113,18 @@ def load_budget():
 
 
 def bound_of(bounds, name, mode):
-    """A row's bound in a mode: a number for both, or one for each."""
-    bound = bounds[name]
+    """A row's bound in a mode: a number for both, or one for each; None if it has none."""
+    bound = bounds.get(name)
     return bound[mode] if isinstance(bound, dict) else bound
 
 
+def is_loose(measured, bound):
+    """Is a bound so far above what is measured that it holds nothing?"""
+    return measured < 0.85 * bound - 3
+
+
 def judge(columns, bounds):
-    """What is wrong: rows beyond their bounds, or in only one of the two. `columns` is by mode."""
+    """What is wrong: rows beyond their bounds or far below, or in only one of the two. `columns` is by mode."""
     problems = []
     for mode, column in columns.items():
         problems += [f"{name}: has no bound in tests/budget.yaml" for name in column if name not in bounds]
@@ -124,6 +135,8 @@ def judge(columns, bounds):
                 bound = bound_of(bounds, name, mode)
                 if held(figures) > bound:
                     problems.append(f"{name} ({mode}): {held(figures)} is more than {bound}")
+                elif is_loose(held(figures), bound):
+                    problems.append(f"{name} ({mode}): {held(figures)} is far less than {bound}: lower its bound")
     return problems
 
 
@@ -173,6 +186,9 @@ class Results(NamedTuple):
 
 HEAD = ("operation", "bare", "KVM, no APICv", "Bulkhead, no APICv", "ratio", "KVM, APICv (reference)",
         "Bulkhead, APICv", "ratio", "bound, no APICv / APICv")
+TEXT_HEAD = ("operation", "bare", "KVM", "ours", "ratio", "KVM*", "ours", "ratio", "bounds")
+REFERENCE_NOTE = ("KVM*: a reference, measured once on another version of the emulator and another CPU model, because"
+                  " KVM with APICv does not run on this one")
 
 
 def lines(results):
@@ -181,7 +197,7 @@ def lines(results):
         plain, full = (figure(results.ours[mode].get(name)) for mode in ("no-apicv", "apicv"))
         kvm = figure(results.kvm.get(name))
         reference = row.reference or None
-        bound = " / ".join(str(bound_of(results.bounds, name, mode)) for mode in ("no-apicv", "apicv"))
+        bound = " / ".join(number(bound_of(results.bounds, name, mode)) for mode in ("no-apicv", "apicv"))
         yield [row.title, number(figure(results.bare.get(name)) if row.bare else None), number(kvm),
                number(plain), times(ratio(kvm, plain)), number(reference), number(full),
                times(ratio(reference, full)), bound]
@@ -189,13 +205,14 @@ def lines(results):
 
 def as_text(results):
     """For a terminal."""
-    table = [list(HEAD)] + list(lines(results))
-    table[0] = ["operation", "bare", "KVM", "ours", "ratio", "KVM*", "ours", "ratio", "bounds"]
-    widths = [max(len(cells[i]) for cells in table) for i in range(len(HEAD))]
-    out = ["" + " " * (widths[0] + widths[1] + 2) + "  -- without APICv --   -- with APICv --"]
+    table = [TEXT_HEAD, *lines(results)]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(TEXT_HEAD))]
+    groups = ["  ".join(" " * width for width in widths[:2]), "without APICv".center(sum(widths[2:5]) + 4, "-"),
+              "with APICv".center(sum(widths[5:8]) + 4, "-")]
+    out = ["  ".join(groups)]
     out += ["  ".join(cell.rjust(width) if i else cell.ljust(width)
                       for i, (cell, width) in enumerate(zip(cells, widths))).rstrip() for cells in table]
-    return "\n".join(out + ["* KVM with APICv is a reference, not measured here"])
+    return "\n".join(out + [REFERENCE_NOTE])
 
 
 def as_markdown(results):

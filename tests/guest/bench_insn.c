@@ -45,6 +45,8 @@ static void print_ports(void)
     bench_print_cost("pm-timer", cost_inl((struct operands){.rdx = PORT_PM_TIMER}));
     bench_print_cost("ins-4k",
                      cost_ins((struct operands){.rdx = PORT_UNCLAIMED, .rsi = (uint64_t)buffer}));
+    bench_print_cost("ins-21-4k",
+                     cost_ins((struct operands){.rdx = PORT_PIC1_DATA, .rsi = (uint64_t)buffer}));
     bench_print_cost("outs-4k",
                      cost_outs((struct operands){.rdx = PORT_POST, .rsi = (uint64_t)buffer}));
 }

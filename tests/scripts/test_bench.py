@@ -58,7 +58,11 @@ class Reading(unittest.TestCase):
         rows = bench_table.parse(CONSOLE)
         self.assertEqual(bench_table.figure(rows["deadline-hlt"]), 495)
         self.assertEqual(bench_table.held(rows["deadline-hlt"]), 500)
-        self.assertEqual(bench_table.figure(rows["touch-2m"]), 7)
+        self.assertEqual(bench_table.figure(rows["touch-2m"]), 3)
+        self.assertEqual(bench_table.held(rows["touch-2m"]), 7)
+        self.assertEqual(bench_table.figure(rows["cpuid"]), 180)
+        self.assertEqual(bench_table.held(rows["cpuid"]), 183)
+        self.assertEqual(bench_table.figure({"avg": 5}), 5)
         self.assertIsNone(bench_table.figure(None))
 
 
@@ -76,12 +80,20 @@ class Budget(unittest.TestCase):
         self.assertEqual(bench_table.judge(columns, self.bounds),
                          ["cpuid (apicv): 101 is more than 100", "deadline-hlt (apicv): 66 is more than 65"])
 
+    def test_far_below(self):
+        columns = {"apicv": column(82, 60), "no-apicv": column(81, 400)}
+        self.assertEqual(bench_table.judge(columns, self.bounds),
+                         ["cpuid (no-apicv): 81 is far less than 100: lower its bound"])
+
+    def test_a_bound_of_few_instructions_is_not_far_above(self):
+        self.assertFalse(bench_table.is_loose(0, 3))
+
     def test_row_without_a_bound(self):
-        self.assertEqual(bench_table.judge({"apicv": {**column(1, 1), "new": {"avg": 1, "min": 1}}}, self.bounds),
+        self.assertEqual(bench_table.judge({"apicv": {**column(100, 60), "new": {"avg": 1, "min": 1}}}, self.bounds),
                          ["new: has no bound in tests/budget.yaml"])
 
     def test_bound_without_a_row(self):
-        rows = {"cpuid": {"avg": 1, "min": 1}, "deadline-hlt": None}
+        rows = {"cpuid": {"avg": 100, "min": 100}, "deadline-hlt": None}
         self.assertEqual(bench_table.judge({"apicv": rows}, self.bounds),
                          ["deadline-hlt (apicv): has a bound, but was not measured"])
 
@@ -102,9 +114,16 @@ class Table(unittest.TestCase):
         self.assertAlmostEqual(bench_table.geometric_mean([2, 8]), 4)
         self.assertAlmostEqual(results(column(1000, 1600)).mean(), (10 * 4) ** 0.5)
 
-    def test_first_touches_are_not_in_the_mean(self):
-        touch = {"touch-2m": {"avg": 1000, "max": 1000, "n": 4}}
-        self.assertEqual(bench_table.ratios(touch, touch), {})
+    def test_one_event_among_many_is_not_in_the_mean(self):
+        once = {"touch-2m": {"avg": 1000, "max": 1000, "n": 4}, "ins-4k": {"avg": 1000, "min": 1000}}
+        self.assertEqual(bench_table.ratios(once, once), {})
+
+    def test_columns_of_the_text_stand_below_their_heads(self):
+        groups, head, *rows = bench_table.as_text(results(column(1000, 1600))).splitlines()[:-1]
+        self.assertEqual(groups.index("-"), head.index("bare") + len("bare") + 2)
+        self.assertEqual(len(groups), head.rindex("ratio") + len("ratio"))
+        for row in rows:
+            self.assertLessEqual(len(row), len(head))
 
     def test_lines(self):
         rows = {cells[0]: cells for cells in bench_table.lines(results(column(1000, 1600)))}

@@ -22,23 +22,28 @@ class Size(SystemTest):
 
 
 class Budget(SystemTest):
-    """The benchmarks' rows, each at or below its bound."""
+    """The benchmarks' rows, each at its bound or little below."""
 
-    cost = 40
+    cost = 70
 
     def within(self, columns, bounds):
-        """Show all, and what is beyond."""
+        """Show all, and what is not within."""
         for mode, column in columns.items():
             self.note(f"{mode}: " + ", ".join(f"{name} {bench_table.held(figures) if figures else 'absent'}"
                                               for name, figures in column.items()))
         problems = bench_table.judge(columns, bounds)
-        self.assertFalse(problems, "beyond tests/budget.yaml:\n" + "\n".join(problems))
+        self.assertFalse(problems, "not as in tests/budget.yaml:\n" + "\n".join(problems))
 
     def test_exits(self):
         self.within(measure.bench_columns(), BUDGET["exits"])
 
     def test_between_cpus(self):
         self.within(measure.bench_smp_columns(), BUDGET["between-cpus"])
+
+    def test_one_cpu_reproduces_to_the_digit(self):
+        first, second = (bench_table.parse(measure.bench_console("bench", 1)) for _ in range(2))
+        self.assertGreater(len(first), 0)
+        self.assertEqual(first, second)
 
 
 class ExitPath(SystemTest):
