@@ -276,9 +276,14 @@ build/bare/bulkhead.iso build/bare-loops/bulkhead.iso: build/vmlinuz.timed scrip
 VMM_SOURCES := tests/kvm/vmm.c $(addprefix devices/,ns16550.c mc146818.c acpi_pm.c pci_host.c) \
                guest/acpi_tables.c guest/load_linux.c
 VMM_OBJECTS := $(patsubst %.c,build/obj-vmm/%.o,$(VMM_SOURCES))
-KVM_PARTS   := build/obj-vmm/vmm tests/kvm/start scripts/mkinitramfs
-MAKE_KVM     = scripts/mkinitramfs $@ tests/kvm/start -- build/obj-vmm/vmm \
-               $(addprefix $(DEPS)/kvm/,irqbypass.ko kvm.ko kvm-intel.ko)
+KVM_MODULES := $(addprefix $(DEPS)/kvm/,irqbypass.ko kvm.ko kvm-intel.ko)
+KVM_PARTS   := build/obj-vmm/vmm $(KVM_MODULES) tests/kvm/start scripts/mkinitramfs
+MAKE_KVM     = scripts/mkinitramfs $@ tests/kvm/start -- build/obj-vmm/vmm $(KVM_MODULES)
+
+# Set-up fetches them with the kernel; what else needs that does without them.
+$(KVM_MODULES): | $(SETUP)
+	$(Q)test -f $@ || { echo "error: $@ is missing, a module of the kernel $(DEPS)/vmlinuz, for KVM. To do: put it there, decompressed," \
+	    "or remove $(DEPS)/vmlinuz and run scripts/setup, which fetches both" >&2; exit 1; }
 
 build/obj-vmm/%.o: %.c | $(SETUP)
 	@mkdir -p $(@D)
