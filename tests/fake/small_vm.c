@@ -164,6 +164,16 @@ void small_vm_out(uint16_t port, unsigned size, uint32_t value)
     (void)small_vm_exit(&x);
 }
 
+void small_vm_uart_irq(void)
+{
+    small_vm_out(0x20, 1, 0x11); /* ICW1..4 */
+    small_vm_out(0x21, 1, 0x20);
+    small_vm_out(0x21, 1, 0x04);
+    small_vm_out(0x21, 1, 0x01);
+    small_vm_out(0x21, 1, 0x01); /* OCW1 */
+    small_vm_out(0x3f9, 1, 0x02);
+}
+
 uint32_t small_vm_in(uint16_t port, unsigned size)
 {
     struct vcpu_exit x = pio(port, size, true);

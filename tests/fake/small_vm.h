@@ -38,6 +38,9 @@ bool small_vm_exit(const struct vcpu_exit *x);
 void small_vm_out(uint16_t port, unsigned size, uint32_t value);
 uint32_t small_vm_in(uint16_t port, unsigned size);
 
+/* The 8259 set up, IRQ 0 masked, and the UART's IER.ETBEI: MCR.OUT2 raises IRQ 4 at once. */
+void small_vm_uart_irq(void);
+
 /* CPUID, RDMSR and WRMSR; false: the guest got #GP(0). */
 void small_vm_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 bool small_vm_rdmsr(uint32_t msr, uint64_t *value);

@@ -325,12 +325,7 @@ static void test_rep_ends_early_for_a_trap_and_an_interrupt(void **state)
     assert_int_equal(cpu->arch.gpr[RCX], 9);
     assert_false(vcpu_fake.sti_blocking); /* it lasts until the first item is done */
     vcpu_fake.state.rflags &= ~RFLAGS_TF;
-    small_vm_out(0x20, 1, 0x11); /* ICW1..4, all unmasked but IRQ 0 */
-    small_vm_out(0x21, 1, 0x20);
-    small_vm_out(0x21, 1, 0x04);
-    small_vm_out(0x21, 1, 0x01);
-    small_vm_out(0x21, 1, 0x01);
-    small_vm_out(0x3f9, 1, 0x02); /* IER.ETBEI */
+    small_vm_uart_irq();
     assert_true(gmem_write(vm, 0x9000, "\x08\x08\x08\x08", 4));
     x = string(0x3fc, 1, false, true, 0x9000); /* MCR.OUT2: IRQ 4 at once */
     cpu->arch.gpr[RCX] = 4;

@@ -189,12 +189,7 @@ static void test_a_run_ends_where_an_interrupt_may_be_taken(void **state)
     struct vcpu_exit x = string(0x3fc, 1, false, 4);
 
     (void)state;
-    small_vm_out(0x20, 1, 0x11); /* ICW1..4, all unmasked but IRQ 0 */
-    small_vm_out(0x21, 1, 0x20);
-    small_vm_out(0x21, 1, 0x04);
-    small_vm_out(0x21, 1, 0x01);
-    small_vm_out(0x21, 1, 0x01);
-    small_vm_out(0x3f9, 1, 0x02);                                       /* IER.ETBEI */
+    small_vm_uart_irq();
     assert_true(gmem_write(vm, REGION, "\x00\x01\x02\x08\x08\x08", 6)); /* MCR.OUT2 */
     cpu->arch.gpr[RDX] = 0x3fc;
     cpu->arch.gpr[RSI] = REGION;
