@@ -80,6 +80,8 @@ reads too high. The console's interrupts, the neighbour's output too, are this g
 | page pool: reserved | {pool} |
 | **taken in all**, besides guests' memory and images | {taken} |
 
+By number of cores and guests, as formulas: docs/SCALE.md.
+
 ## Start
 By hand: `scripts/run --headless --firmware bios --cpus N --config NAME --log LOG`, then
 `scripts/boot_svg.py OUT.svg TITLE LOG`. The phases are the steps of docs/TOUR.md 1.2.

@@ -33,3 +33,6 @@ class Scripts(SystemTest):
 
     def test_bench(self):
         run("python3", "tests/scripts/test_bench.py")
+
+    def test_scale(self):
+        run("python3", "tests/scripts/test_scale.py")
