@@ -14,7 +14,7 @@ from bench_table import (ALL_ROWS, figure, geometric_mean, ratio, ratios,  # noq
                          times)  # pylint: disable=wrong-import-position
 
 WIDTH = 1000
-NAMES = 236  # width of the operations' names
+NAMES = 314  # width of the operations' names
 RATIOS = 66  # and of the last column
 BAR, BAR_GAP, ROW_GAP = 11, 2, 11
 PEER, OURS, OURS_APICV = "#9aa4b2", "#2b68b0", "#26784a"
