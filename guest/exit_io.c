@@ -120,7 +120,8 @@ static inline void store(uint8_t *at, unsigned size, uint32_t item)
 }
 
 /*
- * Items are done one by one, until something other than the next one may have to happen.
+ * Items are done one by one, until something other than the next one may have to happen. No port's
+ * read moves a window under run.at: none touches guest memory.
  *   return  how many are done
  */
 static NOINLINE unsigned device_run(struct vcpu *v, const struct insn *in, struct linear_run run)

@@ -67,10 +67,17 @@ static void send(struct vcpu *to, const struct apic_msg *m)
     }
 }
 
+/* What is refused for its vector may be an interrupt of its own: the error's. */
+static void accept_own(struct vcpu *self, const struct apic_msg *m)
+{
+    ipi_notice(self, lapic_accept(&self->lapic, m), m->vector);
+    self->arch.attention |= ATTEND_LAPIC;
+}
+
 static void accept(struct vcpu *self, struct vcpu *to, const struct apic_msg *m)
 {
     if (to == self)
-        ipi_notice(self, lapic_accept(&self->lapic, m), m->vector);
+        accept_own(self, m);
     else
         send(to, m);
 }
@@ -169,7 +176,7 @@ static void take_messages(struct vcpu *self, uint32_t requests)
     if ((requests & REQUEST_LEVEL) != 0)
         take_levels(self);
     if ((requests & REQUEST_BAD_VECTOR) != 0)
-        ipi_notice(self, lapic_accept(&self->lapic, &bad_vector), 0);
+        accept_own(self, &bad_vector);
     if ((requests & REQUEST_EXTINT) != 0)
         ipi_notice(self, LAPIC_EVENT_EXTINT, 0);
     if ((requests & REQUEST_NMI) != 0)

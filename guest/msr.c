@@ -30,7 +30,6 @@
  * how returns are predicted (RSBA RRSBA). Not what would need an MSR of its own.
  */
 #define ARCH_CAP_PASSED   0x400000001c1ae175ull
-#define ARCH_CAP_IBRS_ALL 0x2ull
 #define ARCH_CAP_BHI_NO   BIT(20)
 #define ARCH_CAP_ITS_NO   BIT(62)
 

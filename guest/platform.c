@@ -423,6 +423,7 @@ static NOINLINE uint64_t lapic_mmio_read(struct vcpu *v, uint64_t gpa, unsigned 
 {
     uint32_t value = lapic_read(&v->lapic, (unsigned)(gpa % PAGE_SIZE & ~3u), vm_now(v->vm));
 
+    requests_changed(v); /* reading where no register is, is an error that may interrupt */
     return register_part(value, gpa, size);
 }
 

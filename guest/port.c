@@ -159,6 +159,17 @@ static void rtc_port_write(struct vcpu *v, uint16_t port, uint8_t value)
     platform_arm_devices(v);
 }
 
+/* A read brings the timer's status up to date, which the interrupt follows. */
+static uint32_t pm_port_read(struct vcpu *v, uint16_t port, unsigned size)
+{
+    struct vm *vm = v->vm;
+    uint32_t value = acpi_pm_read(&vm->pm, port - PM_BASE, size, vm_now(vm));
+
+    platform_set_irq(v, ACPI_SCI_GSI, acpi_pm_sci(&vm->pm));
+    platform_arm_devices(v);
+    return value;
+}
+
 static void pm_port_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 {
     struct vm *vm = v->vm;
@@ -210,7 +221,7 @@ static uint8_t read_byte(struct vcpu *v, uint16_t port)
     case PORT_RESET: return reset_ports_read(&vm->reset_ports, port);
     case PORT_RTC: return rtc_port_read(v, port);
     case PORT_UART: return uart_port_read(v, port);
-    case PORT_PM: return (uint8_t)acpi_pm_read(&vm->pm, port - PM_BASE, 1, vm_now(vm));
+    case PORT_PM: return (uint8_t)pm_port_read(v, port, 1);
     case PORT_PCI:
         if (pci_host_is_reset_port(port, 1))
             return reset_ports_read(&vm->reset_ports, port);
@@ -259,7 +270,7 @@ static uint32_t read_wide(struct vcpu *v, uint16_t port, unsigned size)
     switch (port_find_device(vm, port)) {
     case PORT_PM:
         if (port - PM_BASE + size <= ACPI_PM_BLOCK_LEN)
-            return acpi_pm_read(&vm->pm, port - PM_BASE, size, vm_now(vm));
+            return pm_port_read(v, port, size);
         break;
     case PORT_PCI: return pci_host_read(&vm->pci, port, size);
     case PORT_FW_CFG: return fw_cfg_read(&vm->firmware.fw_cfg, port, size);

@@ -110,7 +110,11 @@ uint64_t cpu_arch_capabilities(void)
 {
     bool has = cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx & BIT32(29)) != 0;
 
-    return has ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+    bool is_nested = (cpuid(1, 0).ecx & BIT32(31)) != 0;
+
+    if (has)
+        return rdmsr(MSR_ARCH_CAPABILITIES);
+    return is_nested ? ARCH_CAP_IBRS_ALL : 0;
 }
 
 void cpu_take_interrupts(void)

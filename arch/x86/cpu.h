@@ -81,7 +81,10 @@ void cpu_init_control(void);
 /* "family 6 model 85 stepping 4" and the brand string, for the boot report. buf: 96 bytes. */
 void cpu_describe(char *buf, uint32_t size);
 
-/* IA32_ARCH_CAPABILITIES of this core; 0 where there is no such MSR. SDM 4. */
+/*
+ * IA32_ARCH_CAPABILITIES of this core. Where there is no such MSR, 0; but if another hypervisor below
+ * us may only hide it, IBRS_ALL, of which no freedom from a flaw follows. SDM 4.
+ */
 uint64_t cpu_arch_capabilities(void);
 
 /* Take interrupts that are waiting, in the middle of long work; no lock is held. Nothing happens

@@ -67,6 +67,7 @@
 #define MSR_MCG_CAP           0x179
 #define MSR_MCG_STATUS        0x17a
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define ARCH_CAP_IBRS_ALL     0x2ull /* [1] enhanced IBRS */
 #define MSR_MISC_ENABLE       0x1a0
 #define MSR_DEBUGCTL          0x1d9
 #define MSR_MTRR_PHYSBASE0    0x200

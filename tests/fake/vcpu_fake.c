@@ -217,6 +217,8 @@ static void run_once(struct vcpu_arch *a, struct vcpu_exit *out)
 {
     memset(out, 0x5a, sizeof(*out)); /* what an exit does not say, nobody reads */
     vcpu_fake.entries++;
+    if (vcpu_fake.check != NULL)
+        vcpu_fake.check(a);
     host_fake.tsc += vcpu_fake.tick;
     if (vcpu_fake.entry_info != 0)
         deliver();
@@ -374,8 +376,9 @@ bool vcpu_same_code(struct vcpu_arch *a, const struct vcpu_state *s)
     const struct vcpu_state *now = &vcpu_fake.state;
 
     (void)a;
-    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->rip == s->rip && now->cr3 == s->cr3 && now->cr4 == s->cr4 && now->efer == s->efer &&
-           now->cs_base == s->cs_base && now->cs_access == s->cs_access && now->cpl == s->cpl;
+    return ((now->cr0 ^ s->cr0) & CR0_PG) == 0 && now->rip == s->rip && now->cr3 == s->cr3 &&
+           now->cr4 == s->cr4 && now->efer == s->efer && now->cs_base == s->cs_base &&
+           now->cs_access == s->cs_access && now->cpl == s->cpl;
 }
 
 uint64_t vcpu_get_cr3(struct vcpu_arch *a)

@@ -52,6 +52,7 @@ struct vcpu_fake {
     struct vcpu_exit script[VCPU_FAKE_SCRIPT];
     unsigned script_len, script_at;
     vcpu_fake_source *source;
+    void (*check)(struct vcpu_arch *a); /* called before each entry, if there is one */
     bool over;     /* the script was over: the guest ended with a triple fault */
     uint64_t tick; /* added to the fake clock at each entry */
 

@@ -11,9 +11,11 @@
 
 #include "arch/x86/regs.h"
 #include "arch/x86/trap.h"
+#include "guest/acpi_tables.h"
 #include "guest/console.h"
 #include "guest/gmem.h"
 #include "guest/platform.h"
+#include "guest/port.h"
 #include "guest/run.h"
 #include "lib/compiler.h"
 #include "lib/time.h"
@@ -751,6 +753,37 @@ static void test_lapic_timer_interrupts_at_its_deadline(void **state)
     small_vm_expect(EVENT_EXTERNAL, 0x40);
 }
 
+/* The local APIC's error interrupt, by a read of no register and by an IPI to itself with a vector
+ * that is none. */
+static void test_lapic_error_interrupts_at_once(void **state)
+{
+    (void)state;
+    enable_lapic();
+    small_vm_mmio_write(0xfee00370, 0x50); /* LVT error */
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    (void)small_vm_mmio_read(0xfee00000);
+    small_vm_wait(MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x50);
+    small_vm_mmio_write(0xfee000b0, 0);
+    small_vm_mmio_write(0xfee00280, 0); /* ESR: armed again */
+    vcpu_fake.state.rflags |= RFLAGS_IF;
+    small_vm_mmio_write(0xfee00300, 0x00044005);
+    small_vm_wait(MS);
+    small_vm_expect(EVENT_EXTERNAL, 0x50);
+}
+
+/* The timer's deadline passes while the exit by IN is under way. */
+static void test_sci_survives_a_status_read(void **state)
+{
+    (void)state;
+    small_vm_out(0x602, 2, 1); /* TMR_EN */
+    host_fake.tsc = vm->tsc_start + acpi_pm_deadline(&vm->pm) + 9;
+    assert_int_equal(port_read(cpu, 0x600, 2) & 1, 1);
+    platform_advance(cpu);
+    assert_true(acpi_pm_sci(&vm->pm));
+    assert_int_equal(vm->irq_levels >> ACPI_SCI_GSI & 1, 1);
+}
+
 /* --- hostile ---------------------------------------------------------------------------------- */
 
 static uint64_t seed;
@@ -901,6 +934,70 @@ static void random_exit(struct vcpu_exit *x)
     }
 }
 
+/* Nothing that waits is forgotten: each has a window, or an event goes before it. */
+static void check_waiting(const struct vcpu *v)
+{
+    const struct lapic *l = &v->lapic;
+
+    assert_int_equal(vm->wish, WISH_RUN);
+    assert_true(!v->nmi_pending || vcpu_fake.nmi_window);
+    assert_true(!platform_extint_waiting(v) || vcpu_fake.irq_window);
+    if (vcpu_delivers_irqs(&v->arch)) {
+        assert_int_equal(vcpu_fake.rvi, lapic_highest_irr(l));
+        assert_int_equal(vcpu_fake.svi, lapic_highest_isr(l));
+    } else {
+        assert_true(lapic_pending(l) < 0 || vcpu_fake.irq_window);
+        assert_int_equal(v->arch.tpr_threshold, lapic_tpr_threshold(l));
+    }
+}
+
+static uint64_t first_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The timer is armed for the first deadline there is. */
+static void check_deadlines(const struct vcpu *v)
+{
+    uint64_t devices = first_of(i8254_deadline(&vm->i8254), mc146818_deadline(&vm->rtc));
+    uint64_t next;
+
+    devices = first_of(devices, ns16550_deadline(&vm->uart));
+    devices = first_of(devices, acpi_pm_deadline(&vm->pm));
+    devices = first_of(devices, hpet_deadline(&vm->hpet));
+    devices = first_of(devices, watchdog_deadline(&vm->watchdog));
+    assert_true(vm->device_deadline == devices);
+    next = first_of(devices, lapic_deadline(&v->lapic));
+    assert_true(v->arch.armed_deadline ==
+                (next > TIME_NEVER - vm->tsc_start ? TIME_NEVER : next + vm->tsc_start));
+}
+
+static bool line(unsigned irq)
+{
+    return (vm->irq_levels >> irq & 1) != 0;
+}
+
+/* Lines are as the chips have them, unless a deadline that is due will still change them. */
+static void check_lines(void)
+{
+    bool due = vm->device_deadline <= host_fake.tsc - vm->tsc_start;
+
+    assert_int_equal(line(4), ns16550_irq(&vm->uart));
+    assert_true(due || line(ACPI_SCI_GSI) == acpi_pm_sci(&vm->pm));
+    assert_true(due || hpet_legacy(&vm->hpet) || line(8) == mc146818_irq(&vm->rtc));
+    assert_int_equal(vm->intr, i8259_intr(&vm->i8259));
+}
+
+/* What every entry that has nothing to look at relies on. */
+static void check_entry(struct vcpu_arch *a)
+{
+    if (a->attention != 0)
+        return;
+    check_waiting(vcpu_of(a));
+    check_deadlines(vcpu_of(a));
+    check_lines();
+}
+
 static unsigned hostile_left;
 
 static bool hostile_exit(struct vcpu_arch *a, struct vcpu_exit *x)
@@ -922,13 +1019,14 @@ static bool hostile_exit(struct vcpu_arch *a, struct vcpu_exit *x)
     return true;
 }
 
-static void test_hostile_guest_harms_only_itself(void **state)
+static void be_hostile(uint32_t apicv)
 {
     unsigned lives = 0;
     uint64_t all = 0;
 
-    (void)state;
+    cpu->arch.apicv = apicv;
     seed = 0x9e3779b97f4a7c15;
+    vcpu_fake.check = check_entry;
     hostile_left = HOSTILE_EXITS;
     vcpu_fake_rewind();
     vcpu_fake.source = hostile_exit;
@@ -939,6 +1037,9 @@ static void test_hostile_guest_harms_only_itself(void **state)
         if (++lives % 64 == 0) {
             platform_reset(vm);
             cpu->tsc_skew = 0;
+            vcpu_set_windows(&cpu->arch, 0); /* as the VMCS is after a reset */
+            vcpu_set_tpr_threshold(&cpu->arch, 0);
+            platform_advance(cpu);
             vm->logged = 0;
             vcpu_fake_rewind();
             vcpu_fake.source = hostile_exit;
@@ -951,6 +1052,18 @@ static void test_hostile_guest_harms_only_itself(void **state)
     assert_true(lives > 100);
     assert_true(cpu->exits[EXIT_DEADLINE] > 1000);
     assert_true(cpu->exits[EXIT_IRQ_WINDOW] > 100);
+}
+
+static void test_hostile_guest_harms_only_itself(void **state)
+{
+    (void)state;
+    be_hostile(0);
+}
+
+static void test_hostile_guest_where_the_hardware_delivers(void **state)
+{
+    (void)state;
+    be_hostile(APICV_TPR_SHADOW | APICV_VIRTUAL_INTERRUPTS);
 }
 
 int main(void)
@@ -996,7 +1109,10 @@ int main(void)
         TEST(test_uart_interrupt_is_irq4),
         TEST(test_rtc_interrupt_is_irq8),
         TEST(test_lapic_timer_interrupts_at_its_deadline),
+        TEST(test_lapic_error_interrupts_at_once),
+        TEST(test_sci_survives_a_status_read),
         TEST(test_hostile_guest_harms_only_itself),
+        TEST(test_hostile_guest_where_the_hardware_delivers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -702,6 +702,16 @@ void vcpu_inject_error(struct vcpu_arch *a, uint8_t vector, uint32_t error_code)
     vmwrite(VMCS_ENTRY_ERROR_CODE, error_code);
 }
 
+/*
+ * Some processors open the NMI window behind an STI, where an NMI cannot be injected yet: the guest
+ * would not get on. The interrupt window opens one instruction later, IF being 1.
+ * SDM 3C "NMI-Window Exiting and Virtual-NMI Blocking".
+ */
+static bool is_behind_sti(void)
+{
+    return (vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKING_STI) != 0;
+}
+
 void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
 {
     a->windows = (uint8_t)windows;
@@ -709,7 +719,7 @@ void vcpu_set_windows(struct vcpu_arch *a, unsigned windows)
     if ((windows & (VCPU_WINDOW_LAPIC | VCPU_WINDOW_EXTINT)) != 0)
         a->procbased |= PROC_IRQ_WINDOW;
     if ((windows & VCPU_WINDOW_NMI) != 0)
-        a->procbased |= PROC_NMI_WINDOW;
+        a->procbased |= is_behind_sti() ? PROC_IRQ_WINDOW : PROC_NMI_WINDOW;
     vmwrite(VMCS_PROC_CONTROLS, a->procbased);
 }
 
