@@ -84,11 +84,6 @@ static bool set_has(uint64_t set, unsigned reg)
     return reg < 64 && (set >> reg & 1) != 0;
 }
 
-static bool is_x2apic(const struct lapic *l)
-{
-    return (l->base & LAPIC_BASE_EXTD) != 0;
-}
-
 static bool is_software_enabled(const struct lapic *l)
 {
     return (l->svr & SVR_ENABLE) != 0;
@@ -645,7 +640,7 @@ static NOINLINE void ipi_send(struct lapic *l, uint32_t icr, uint32_t dest,
         .vector = (uint8_t)(icr & FIELD_VECTOR),
         .delivery = (uint8_t)field_get(icr, FIELD_DELIVERY),
         .shorthand = (uint8_t)field_get(icr, ICR_SHORTHAND),
-        .wide = is_x2apic(l),
+        .wide = lapic_x2apic_enabled(l),
         .logical = (icr & ICR_LOGICAL) != 0,
         .level = false, /* the trigger mode matters to INIT de-assert only */
         .assert_level = true,
@@ -663,7 +658,7 @@ void lapic_write_icr(struct lapic *l, uint32_t value, struct lapic_effect *effec
     if (is_to_itself(icr))
         send_to_itself(l, icr);
     else
-        ipi_send(l, icr, is_x2apic(l) ? dest : dest >> 24, effect);
+        ipi_send(l, icr, lapic_x2apic_enabled(l) ? dest : dest >> 24, effect);
 }
 
 /* "SELF IPI Register": a fixed, edge-triggered interrupt to this APIC; the ICR is not involved. */
@@ -686,7 +681,7 @@ static uint32_t x2apic_ldr(const struct lapic *l)
 
 static bool match_physical(const struct lapic *l, uint32_t dest)
 {
-    return dest == (is_x2apic(l) ? l->id : (l->id & 0xff));
+    return dest == (lapic_x2apic_enabled(l) ? l->id : (l->id & 0xff));
 }
 
 /* An 8-bit destination meets an x2APIC as one with 32 bits: its cluster 0. */
@@ -695,7 +690,7 @@ static bool match_logical(const struct lapic *l, uint32_t dest)
     uint32_t ldr = l->ldr >> 24;
     uint32_t model = l->dfr >> 28;
 
-    if (is_x2apic(l))
+    if (lapic_x2apic_enabled(l))
         return dest >> 16 == x2apic_ldr(l) >> 16 && (dest & x2apic_ldr(l) & 0xffff) != 0;
     if (dest > 0xff)
         return false;
@@ -765,7 +760,7 @@ static uint32_t reg_bits(const struct lapic *l, unsigned reg)
     case REG_DFR: return DFR_BITS;
     case REG_SVR: return SVR_BITS;
     case REG_ICR: return ICR_BITS;
-    case REG_ICR_HIGH: return is_x2apic(l) ? UINT32_MAX : XAPIC_DEST;
+    case REG_ICR_HIGH: return lapic_x2apic_enabled(l) ? UINT32_MAX : XAPIC_DEST;
     case REG_INITIAL: return UINT32_MAX;
     case REG_DIVIDE: return DIVIDE_BITS;
     default: return 0;
@@ -779,12 +774,12 @@ static uint32_t reg_read(const struct lapic *l, unsigned reg, uint64_t now)
     if (reg >= REG_LVT && reg < REG_LVT + LAPIC_LVT_COUNT)
         return l->lvt[reg - REG_LVT];
     switch (reg) {
-    case REG_ID: return is_x2apic(l) ? l->id : l->id << 24;
+    case REG_ID: return lapic_x2apic_enabled(l) ? l->id : l->id << 24;
     case REG_VERSION: return VERSION;
     case REG_TPR: return tpr(l);
     case REG_ICR_HIGH: return *reg_word(l, reg);
     case REG_PPR: return lapic_priority(l);
-    case REG_LDR: return is_x2apic(l) ? x2apic_ldr(l) : l->ldr;
+    case REG_LDR: return lapic_x2apic_enabled(l) ? x2apic_ldr(l) : l->ldr;
     case REG_DFR: return l->dfr;
     case REG_SVR: return l->svr;
     case REG_ESR: return l->esr;
@@ -886,7 +881,7 @@ bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t *value, uint64_t 
 {
     unsigned reg = msr - 0x800; /* an MSR below wraps to a number that is no register */
 
-    if (!is_x2apic(l) || !set_has(SET_X2_READ, reg))
+    if (!lapic_x2apic_enabled(l) || !set_has(SET_X2_READ, reg))
         return false;
     *value = reg_read(l, reg, now);
     if (reg == REG_ICR)
@@ -900,7 +895,7 @@ bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now,
     unsigned reg = msr - 0x800;
 
     effect->kind = LAPIC_EFFECT_NONE;
-    if (!is_x2apic(l) || !set_has(SET_X2_WRITE, reg))
+    if (!lapic_x2apic_enabled(l) || !set_has(SET_X2_WRITE, reg))
         return false;
     if (((uint32_t)value & ~reg_bits(l, reg)) != 0 || (reg != REG_ICR && value >> 32 != 0))
         return false;
@@ -914,7 +909,7 @@ void lapic_after_write(struct lapic *l, unsigned offset, uint64_t now, struct la
 {
     uint32_t value = l->page[offset % LAPIC_SIZE / 4];
 
-    if (is_x2apic(l))
+    if (lapic_x2apic_enabled(l))
         (void)lapic_wrmsr(l, 0x800 + offset / 16, value, now, effect);
     else
         lapic_write(l, offset, value, now, effect);
@@ -984,7 +979,7 @@ bool lapic_write_base(struct lapic *l, uint64_t value)
     l->base = LAPIC_GPA | (l->base & LAPIC_BASE_BSP) | to;
     if (to == 0 && from != 0)
         lapic_init(l);
-    if (to != from && is_x2apic(l))
+    if (to != from && lapic_x2apic_enabled(l))
         *reg_word(l, REG_ICR_HIGH) = 0; /* xAPIC's bits mean something else there */
     publish_all(l);
     return true;
@@ -1041,7 +1036,7 @@ static bool registers_ok(const struct lapic *l)
         return false;
     if ((l->ldr & ~XAPIC_DEST) != 0 || (l->icr_low & (~ICR_BITS | FIELD_STATUS)) != 0)
         return false;
-    if (!is_x2apic(l) && (*reg_word(l, REG_ICR_HIGH) & ~XAPIC_DEST) != 0)
+    if (!lapic_x2apic_enabled(l) && (*reg_word(l, REG_ICR_HIGH) & ~XAPIC_DEST) != 0)
         return false;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++) {
         if (!lvt_ok(l, (enum lapic_lvt)i))

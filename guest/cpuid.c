@@ -18,40 +18,40 @@
      BIT32(20) /* SSE4.2 */ | BIT32(22) /* MOVBE */ | BIT32(23) /* POPCNT */ |                     \
      BIT32(25) /* AES */ | BIT32(26) /* XSAVE */ | BIT32(28) /* AVX */ | BIT32(29) /* F16C */ |    \
      BIT32(30) /* RDRAND */)
-#define LEAF1_ECX_DEADLINE BIT32(24) /* TSC_DEADLINE; not emulated for the core's own APIC */
-#define LEAF1_ECX_ALWAYS                                                                           \
-    (BIT32(21) /* X2APIC */ | LEAF1_ECX_DEADLINE | BIT32(31) /* HYPERVISOR  \
-                                                                                     */)
+#define LEAF1_ECX_DEADLINE   BIT32(24) /* TSC_DEADLINE; not emulated for the core's own APIC */
+#define LEAF1_ECX_X2APIC     BIT32(21)
+#define LEAF1_ECX_HYPERVISOR BIT32(31)
+#define LEAF1_ECX_ALWAYS     (LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_HYPERVISOR)
 /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2;
  * not: PSN, DS, ACPI, SS, HTT, TM, PBE. */
-#define LEAF1_EDX         0x078bfbffu
+#define LEAF1_EDX            0x078bfbffu
 /*
  * Leaf 7. FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB
  * AVX512CD SHA AVX512BW/VL; and what the x87 unit no longer keeps [6] [13]. TSC_ADJUST is emulated.
  */
-#define LEAF7_EBX         0xf1bf27e9u
-#define LEAF7_EBX_ALWAYS  BIT32(1) /* TSC_ADJUST */
+#define LEAF7_EBX            0xf1bf27e9u
+#define LEAF7_EBX_ALWAYS     BIT32(1) /* TSC_ADJUST */
 /* AVX512_VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI
  * MOVDIR64B */
-#define LEAF7_ECX         0x1a405f46u
+#define LEAF7_ECX            0x1a405f46u
 /* FSRM AVX512_VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16. ARCH_CAPABILITIES: guest/msr.c. */
-#define LEAF7_EDX         0x00804510u
-#define LEAF7_EDX_ALWAYS  BIT32(29) /* ARCH_CAPABILITIES */
-#define LEAF7_AVX512_EBX  0xd0230000u
-#define LEAF7_AVX512_ECX  0x00005842u
-#define LEAF7_AVX512_EDX  0x00800100u
-#define LEAF7_EBX_INVPCID BIT32(10)
-#define LEAF7_ECX_RDPID   BIT32(22)
+#define LEAF7_EDX            0x00804510u
+#define LEAF7_EDX_ALWAYS     BIT32(29) /* ARCH_CAPABILITIES */
+#define LEAF7_AVX512_EBX     0xd0230000u
+#define LEAF7_AVX512_ECX     0x00005842u
+#define LEAF7_AVX512_EDX     0x00800100u
+#define LEAF7_EBX_INVPCID    BIT32(10)
+#define LEAF7_ECX_RDPID      BIT32(22)
 /* Leaf 7, subleaf 1: SHA512 SM3 SM4 AVX_VNNI AVX512_BF16 CMPCCXADD FZRM FSRS FSRC AVX_IFMA;
  * AVX_VNNI_INT8 AVX_NE_CONVERT AVX_VNNI_INT16 PREFETCHI. */
-#define LEAF71_EAX        0x00801cb7u
-#define LEAF71_AVX512_EAX BIT32(5)
-#define LEAF71_EDX        0x00004430u
-#define LEAFD1_EAX        (BIT32(0) /* XSAVEOPT */ | LEAFD1_XSAVEC | BIT32(2) /* XGETBV 1 */)
-#define LEAFD1_XSAVEC     BIT32(1)
-#define LEAFD_ALIGN64     BIT32(1) /* ECX: aligned to 64 bytes in the compacted form */
-#define EXT1_EDX_RDTSCP   BIT32(27)
-#define EXT1_ECX          (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
+#define LEAF71_EAX           0x00801cb7u
+#define LEAF71_AVX512_EAX    BIT32(5)
+#define LEAF71_EDX           0x00004430u
+#define LEAFD1_EAX           (BIT32(0) /* XSAVEOPT */ | LEAFD1_XSAVEC | BIT32(2) /* XGETBV 1 */)
+#define LEAFD1_XSAVEC        BIT32(1)
+#define LEAFD_ALIGN64        BIT32(1) /* ECX: aligned to 64 bytes in the compacted form */
+#define EXT1_EDX_RDTSCP      BIT32(27)
+#define EXT1_ECX             (BIT32(0) /* LAHF */ | BIT32(5) /* LZCNT */ | BIT32(8) /* PREFETCHW */)
 #define EXT1_EDX                                                                                   \
     (BIT32(11) /* SYSCALL */ | BIT32(20) /* NX */ | BIT32(26) /* 1 GiB pages */ |                  \
      BIT32(27) /* RDTSCP */ | BIT32(29) /* LM */)
@@ -101,10 +101,9 @@ static uint64_t allowed_xcr0(void)
 static struct cpuid_leaf leaf1(const struct cpuid_identity *id)
 {
     struct cpuid_leaf l = host(1, 0);
-
-    l.ebx = (l.ebx & 0x0000ff00) | id->vcpu_count << 16 | id->apic_id << 24;
     uint32_t always = LEAF1_ECX_ALWAYS;
 
+    l.ebx = (l.ebx & 0x0000ff00) | id->vcpu_count << 16 | id->apic_id << 24;
     if (id->apic_timer_hz != 0 && (l.ecx & LEAF1_ECX_DEADLINE) == 0)
         always &= ~LEAF1_ECX_DEADLINE;
     l.ecx = (l.ecx & LEAF1_ECX) | always;

@@ -10,7 +10,6 @@
 #include "lib/string.h"
 
 #define X2APIC_VERSION  (MSR_X2APIC_FIRST + 0x03)
-#define X2APIC_EOI      (MSR_X2APIC_FIRST + 0x0b)
 
 #define VERSION_LVT     0x00ff0000u /* [23:16] entries of the local vector table - 1 */
 #define VERSION_SIX_LVT ((uint32_t)(LAPIC_LVT_COUNT - 1) << 16)
@@ -47,9 +46,8 @@ void direct_hand_on(struct vcpu *v)
         struct lapic_effect effect;
 
         before = vector;
-
         lapic_ack(&v->lapic, vector);
-        (void)lapic_wrmsr(&v->lapic, X2APIC_EOI, 0, vm_now(v->vm), &effect);
+        (void)lapic_eoi(&v->lapic, &effect);
         if (effect.kind == LAPIC_EFFECT_EOI)
             v->direct_levels[vector / 64] |= BIT(vector % 64);
         apic_send_self((uint8_t)vector);

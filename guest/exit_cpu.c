@@ -62,9 +62,7 @@ enum outcome vcpu_handle_rdmsr(struct vcpu_arch *a)
 
 static NOINLINE enum outcome write_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    bool is_x2apic = msr - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST;
-    bool ok = is_x2apic && !vcpu_is_direct(&v->arch) ? platform_write_x2apic(v, msr, value)
-                                                     : msr_write(v, msr, value);
+    bool ok = msr_is_x2apic(msr) ? platform_write_x2apic(v, msr, value) : msr_write(v, msr, value);
 
     if (!ok) {
         msr_refused(v, msr, true);

@@ -94,16 +94,11 @@ static bool read_constant(uint32_t msr, uint64_t *value)
     }
 }
 
-static bool is_x2apic(uint32_t msr)
-{
-    return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
-}
-
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     if (v->vm->config->direct && direct_read_msr(msr, value))
         return true;
-    if (is_x2apic(msr))
+    if (msr_is_x2apic(msr))
         return lapic_rdmsr(&v->lapic, msr, value, vm_now(v->vm));
     if (msr == MSR_TSC_DEADLINE) {
         bool armed = lapic_read_tsc_deadline(&v->lapic, vm_now(v->vm)) != 0;
@@ -182,8 +177,6 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 
     if (v->vm->config->direct && direct_write_msr(v, msr, value, &ok))
         return ok;
-    if (is_x2apic(msr))
-        return platform_write_x2apic(v, msr, value);
     uint64_t *mtrr = find_mtrr(&v->msrs, msr);
 
     if (mtrr != NULL)

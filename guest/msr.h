@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/regs.h"
+
 struct vcpu;
 
 #define MSR_MTRR_VARIABLE 8 /* base/mask pairs */
@@ -32,8 +34,15 @@ struct msr_store {
  */
 void msr_reset(struct msr_store *s, bool power_on);
 
+/* One of the local APIC's registers in x2APIC mode. */
+static inline bool msr_is_x2apic(uint32_t msr)
+{
+    return msr - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST;
+}
+
 /*
- * Carry out RDMSR or WRMSR; IA32_TSC_DEADLINE is written by platform_write_tsc_deadline().
+ * Carry out RDMSR or WRMSR. The local APIC's are written by platform_write_tsc_deadline() and
+ * platform_write_x2apic().
  *   return  false: the guest gets #GP(0)
  * Context: the vCPU's core.
  */

@@ -109,7 +109,6 @@ void cpu_describe(char *buf, uint32_t size)
 uint64_t cpu_arch_capabilities(void)
 {
     bool has = cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx & BIT32(29)) != 0;
-
     bool is_nested = (cpuid(1, 0).ecx & BIT32(31)) != 0;
 
     if (has)
