@@ -13,7 +13,8 @@ void vcpu_loop(struct vcpu *v);
 /* Do what other cores asked of this vCPU; interrupts that came before it ran are in here, too. */
 void exit_take_requests(struct vcpu *v);
 
-/* The handlers: exit_cpu.c, exit_io.c, exit_mmio.c, exit_task.c. */
+/* Handlers: exit_cpu.c, exit_string.c, exit_task.c; those of vcpu.h are in port.c and exit_mmio.c,
+ * too. */
 enum outcome exit_cr(struct vcpu *v, const struct vcpu_exit *x);
 enum outcome exit_xsetbv(struct vcpu *v);
 enum outcome exit_pio_string(struct vcpu *v, const struct vcpu_exit *x);

@@ -1,7 +1,7 @@
-/* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_io.c guest/exit_mmio.c guest/exit_task.c
- * guest/intr.c guest/direct.c guest/platform.c guest/port.c guest/ipi.c guest/request.c guest/msr.c guest/linear.c
- * guest/fetch.c guest/gva.c
- * guest/gmem.c guest/load.c guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
+/* unit: guest/run.c guest/exit.c guest/exit_cpu.c guest/exit_string.c guest/exit_mmio.c
+ * guest/exit_task.c guest/intr.c guest/direct.c guest/platform.c guest/port.c guest/ipi.c
+ * guest/request.c guest/msr.c guest/linear.c guest/fetch.c guest/gva.c guest/gmem.c guest/load.c
+ * guest/load_linux.c guest/load_multiboot.c guest/multiboot_info.c guest/acpi_tables.c
  * guest/verify.c guest/vm.c guest/console.c guest/dump.c guest/firmware.c devices/fw_cfg.c
  * devices/hpet.c devices/acpi_pm.c devices/i8254.c devices/i8259.c devices/ioapic.c devices/lapic.c
  * devices/mc146818.c devices/ns16550.c devices/pci_host.c devices/reset_ports.c devices/watchdog.c

@@ -1,7 +1,7 @@
 /* unit: tests/fake/small_vm.c */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * REP INS and REP OUTS in runs (guest/exit_io.c): a guest sees no difference to doing its items one
+ * REP INS and REP OUTS in runs (guest/exit_string.c): a guest sees no difference to doing its items one
  * by one. Expected: SDM 2A "REP/REPE/REPZ/REPNE/REPNZ"; the last test does the same repetitions in
  * both ways.
  */
